@@ -1,0 +1,1 @@
+"""Adapters to inference runtimes, all under the one contract of `base.Backend`."""

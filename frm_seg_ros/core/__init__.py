@@ -1,0 +1,1 @@
+"""Types and pure functions shared by everything else; needs only numpy, OpenCV and YAML."""

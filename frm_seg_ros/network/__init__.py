@@ -1,0 +1,1 @@
+"""The segmentation network in torch: VAN backbone, feature refinement module, Semantic FPN."""

@@ -1,0 +1,1 @@
+"""The ROS 2 rim: the only folder that imports rclpy and message packages."""

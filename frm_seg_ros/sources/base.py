@@ -1,0 +1,56 @@
+"""Sources of frames, and the way from a text such as `camvid:PATH:val` to one."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from frm_seg_ros.core.errors import ConfigError
+from frm_seg_ros.core.frame import Frame
+from frm_seg_ros.core.label_space import LabelSpace
+from frm_seg_ros.core.plugins import load_plugin
+
+# Every value is a function that takes what follows the first colon of the text and gives a
+# FrameSource; USAGE is how that text looks.
+SOURCES = {
+    'bag': 'frm_seg_ros.sources.bag:open_bag',
+    'camvid': 'frm_seg_ros.sources.camvid:open_camvid',
+    'images': 'frm_seg_ros.sources.images:open_images',
+    'synthetic': 'frm_seg_ros.sources.synthetic:open_synthetic',
+}
+USAGE = {
+    'bag': 'bag:PATH',
+    'camvid': 'camvid:ROOT:SPLIT',
+    'images': 'images:DIR',
+    'synthetic': 'synthetic:SEED:COUNT',
+}
+
+
+class FrameSource(Protocol):
+    """Frames in order, with bounded memory: one frame is held at a time.
+
+    Attributes:
+        label_space: the space of the frames' truth; None when they have none.
+        rate_hz: frames a second, as the source's stamps have it.
+    """
+
+    label_space: LabelSpace | None
+    rate_hz: float
+
+    def __len__(self) -> int:
+        """Count the frames."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield every frame once, from the first on, at each call anew."""
+
+
+def open_source(text: str) -> FrameSource:
+    """Open `KIND:ARGUMENTS`, such as `synthetic:7:200`.
+
+    Raises:
+        ConfigError: if the kind is unknown or its arguments are wrong; says how it should look.
+    """
+    kind, colon, arguments = text.partition(':')
+    if not colon or not arguments:
+        ways = ', '.join(USAGE[name] for name in sorted(USAGE))
+        raise ConfigError(f'{text!r} is not a source: write it as one of {ways}')
+    return load_plugin('source', kind, SOURCES)(arguments)

@@ -1,0 +1,1 @@
+"""What the `frm-seg` commands do, one module a command."""
