@@ -1,0 +1,110 @@
+"""The contract of all backends, their table, and the choice that `auto` makes."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from frm_seg_ros.core.errors import ConfigError
+from frm_seg_ros.core.model_card import ModelCard
+from frm_seg_ros.core.plugins import load_plugin
+
+# In the order in which `auto` tries them on a CPU.
+BACKENDS = {
+    'openvino': 'frm_seg_ros.backends.openvino_backend:OpenVinoBackend',
+    'onnxruntime': 'frm_seg_ros.backends.onnxruntime_backend:OnnxRuntimeBackend',
+    'torch': 'frm_seg_ros.backends.torch_backend:TorchBackend',
+}
+DEVICES = ('auto', 'cpu', 'cuda')
+
+Labels = tuple[np.ndarray, 'np.ndarray | None']
+
+
+class Backend(Protocol):
+    """One network on one device.
+
+    Attributes:
+        name: its name in BACKENDS.
+        device: `cpu` or `cuda`.
+    """
+
+    name: str
+    device: str
+
+    def __init__(self, card: ModelCard, device: str) -> None:
+        """Load the card's network to `device` (`auto`, `cpu` or `cuda`).
+
+        Raises:
+            ConfigError: if the files are damaged or the device is not there.
+            ImportError: if the runtime is not installed.
+        """
+
+    def run(self, images: np.ndarray, sizes: Sequence[tuple[int, int]],
+            confidence: bool = False) -> list[Labels]:
+        """Label a batch.
+
+        Normalising, the network and decoding (`core.decode`: one bilinear step from the stride-4
+        logits to the wanted size, then argmax) are done here.
+
+        Args:
+            images: (N, H, W, 3) uint8 RGB at network size.
+            sizes: (height, width) wanted for each image's labels.
+            confidence: whether confidence is wanted too.
+
+        Returns:
+            For each image labels (height, width) uint8 train ids, and confidence of the same
+            shape, uint8 0..255, or None.
+        """
+
+    def close(self) -> None:
+        """Free the device's memory; the backend is of no use afterwards."""
+
+
+def open_backend(name: str, card: ModelCard, device: str = 'auto') -> tuple[Backend, str]:
+    """Open a backend by name; `auto` takes the first that is there.
+
+    With `auto`, torch comes first where it is installed and sees a CUDA device (and `device` does
+    not forbid it); otherwise the order of BACKENDS.
+
+    Returns:
+        The backend, and one line that says what was chosen and why.
+
+    Raises:
+        ConfigError: if the name or device is unknown, the runtime is missing, or the model is bad.
+    """
+    if device not in DEVICES:
+        raise ConfigError(f'device is {device!r}: take one of {", ".join(DEVICES)}')
+    if name != 'auto':
+        try:
+            backend = load_plugin('backend', name, BACKENDS)(card, device)
+        except ImportError as error:
+            raise ConfigError(f'backend {name} needs a package that is not installed ({error}): '
+                              f'install frm_seg_ros[{name}] or choose another backend') from error
+        return backend, f'backend {name} on {backend.device}, as asked for'
+    missing = []
+    for candidate in _order(device):
+        try:
+            backend = load_plugin('backend', candidate, BACKENDS)(card, device)
+        except ImportError as error:
+            missing.append(f'{candidate} ({error})')
+            continue
+        why = f'; not installed: {"; ".join(missing)}' if missing else ', the first choice'
+        return backend, f'backend {candidate} on {backend.device}, chosen by auto{why}'
+    raise ConfigError(f'no backend is installed ({"; ".join(missing)}): install '
+                      'frm_seg_ros[openvino]')
+
+
+def _order(device: str) -> list[str]:
+    if device != 'cpu' and _torch_sees_cuda():
+        return ['torch', *(name for name in BACKENDS if name != 'torch')]
+    return list(BACKENDS)
+
+
+def _torch_sees_cuda() -> bool:
+    from importlib.util import find_spec
+    from shutil import which
+    if find_spec('torch') is None or which('nvidia-smi') is None:
+        return False
+    import torch
+    return torch.cuda.is_available()

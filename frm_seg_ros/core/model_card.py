@@ -1,0 +1,134 @@
+"""Model cards: the facts of one model, every one of them required."""
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from frm_seg_ros.core.errors import ConfigError
+from frm_seg_ros.core.files import share_dir, sha256
+
+CARD = 'card.yaml'
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Facts of one model, read from `card.yaml` in the model's folder.
+
+    Attributes:
+        folder: where the card and the files it names lie.
+        name: the model's name.
+        architecture: arguments of `network.segmentation.FrmNetwork`.
+        files: SHA-256 by file name.
+        input_size: (height, width) that the network was trained for and is fed by default.
+        mean: of the training images by channel, RGB, on the scale 0..1.
+        std: standard deviation, likewise.
+        label_space: name of the label space of the output.
+        trained_on: data sets.
+        command: the command that trained it.
+        measured: figures, each with the command that gave it.
+        licence: what may be done with the weights.
+    """
+
+    folder: Path
+    name: str
+    architecture: dict[str, Any]
+    files: dict[str, str]
+    input_size: tuple[int, int]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    label_space: str
+    trained_on: str
+    command: str
+    measured: dict[str, Any]
+    licence: str
+
+    @classmethod
+    def load(cls, model: str | Path) -> ModelCard:
+        """Read the card of a shipped model by name, or of the folder that holds a card.
+
+        Raises:
+            ConfigError: if there is no such model, or the card lacks a field or has one too many.
+        """
+        path = find_model(model) / CARD
+        try:
+            facts = yaml.safe_load(path.read_text(encoding='utf-8'))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigError(f'the card {path} cannot be read: {error}') from error
+        wanted = {item.name for item in fields(cls)} - {'folder'}
+        found = set(facts) if isinstance(facts, dict) else set()
+        if found != wanted:
+            raise ConfigError(
+                f'the card {path} lacks {_listed(wanted - found)} and has the unknown '
+                f'{_listed(found - wanted)}: every field of a model card is needed, and no other')
+        try:
+            return cls(path.parent, **_checked(facts))
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ConfigError(f'the card {path} has a field of the wrong form: {error}') from error
+
+    def file(self, name: str) -> Path:
+        """Give the path of one of the model's files after checking its hash.
+
+        Raises:
+            ConfigError: if the card does not list it, it is missing, or its hash differs.
+        """
+        if name not in self.files:
+            raise ConfigError(f'the card of {self.name} lists no file {name}: it has '
+                              f'{_listed(set(self.files))}, export the model again')
+        path = self.folder / name
+        if not path.is_file():
+            raise ConfigError(f'model {self.name} has no file {path}, though its card lists it: '
+                              'restore the file or export the model again')
+        found = sha256(path)
+        if found != self.files[name]:
+            raise ConfigError(
+                f'{path} has the SHA-256 {found[:12]}..., its card wants {self.files[name][:12]}'
+                '...: the file is damaged or of another model, restore it')
+        return path
+
+
+def _listed(names: set[str]) -> str:
+    return ', '.join(sorted(map(str, names))) or 'nothing'
+
+
+def _checked(facts: dict[str, Any]) -> dict[str, Any]:
+    for name, digest in facts['files'].items():
+        if Path(name).name != name or not re.fullmatch('[0-9a-f]{64}', str(digest)):
+            raise ValueError(f'files has {name!r}: {digest!r}, wanted a plain file name and 64 '
+                             'hexadecimal digits')
+    for key in ('mean', 'std'):
+        facts[key] = tuple(float(value) for value in facts[key])
+        if len(facts[key]) != 3:
+            raise ValueError(f'{key} has {len(facts[key])} values, wanted 3')
+    height, width = (int(value) for value in facts['input_size'])
+    if min(height, width) < 32:
+        raise ValueError(f'input_size is {height}x{width}, wanted at least 32x32')
+    if min(facts['std']) <= 0:
+        raise ValueError(f'std is {facts["std"]}, wanted values above 0')
+    facts['input_size'] = (height, width)
+    for key in ('name', 'label_space', 'trained_on', 'command', 'licence'):
+        facts[key] = str(facts[key])
+    if not isinstance(facts['architecture'], dict) or not isinstance(facts['measured'], dict):
+        raise ValueError('architecture and measured must be maps')
+    return facts
+
+
+def find_model(model: str | Path) -> Path:
+    """Find the folder of a model: a path to it (or to its card), else a shipped model's name.
+
+    Raises:
+        ConfigError: if neither is there; lists the shipped models.
+    """
+    path = Path(model).expanduser()
+    if path.name == CARD:
+        path = path.parent
+    shipped = share_dir() / 'models'
+    for folder in (path, shipped / path):
+        if (folder / CARD).is_file():
+            return folder
+    names = sorted(card.parent.name for card in shipped.glob(f'*/{CARD}'))
+    raise ConfigError(f'there is no model {str(model)!r}: take one of {_listed(set(names))}, or '
+                      f'the path of a folder that holds a {CARD}')
