@@ -152,16 +152,15 @@ def fill_image(message: Any, image: np.ndarray, encoding: str) -> None:
         ValueError: if the array does not fit the encoding.
     """
     channels = {'mono8': 1, 'rgb8': 3, 'bgr8': 3}[encoding]
-    wanted = image.shape[:2] + (channels,) * (channels > 1)
-    if image.dtype != np.uint8 or image.ndim < 2 or image.shape != wanted:
-        raise ValueError(f'{encoding} wants uint8 with {channels} channel(s), found {image.dtype} '
-                         f'{image.shape}')
+    extra = (3,) if channels == 3 else ()
+    if image.dtype != np.uint8 or image.size == 0 or image.ndim < 2 or image.shape[2:] != extra:
+        raise ValueError(f'{encoding} wants uint8 (H, W{", 3" if extra else ""}), found '
+                         f'{image.dtype} {image.shape}')
     message.height, message.width = image.shape[:2]
     message.encoding, message.is_bigendian = encoding, 0
     message.step = image.shape[1] * channels
     data = array.array('B')
-    if image.size:
-        data.frombytes(memoryview(np.ascontiguousarray(image)).cast('B'))
+    data.frombytes(np.ascontiguousarray(image).data.cast('B'))
     message.data = data
 
 
