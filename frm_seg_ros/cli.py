@@ -1,0 +1,207 @@
+"""The command `frm-seg`: predict, eval, export, train and bag.
+
+Only the standard library is loaded before a command is known, so that help comes at once and each
+command needs no more than its own packages.
+"""
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+# The extra of setup.cfg that brings a package.
+_EXTRAS = {'onnx': 'export', 'onnxscript': 'export', 'onnxruntime': 'onnxruntime',
+           'openvino': 'openvino', 'rosbags': 'bag', 'safetensors': 'torch',
+           'tensorboard': 'train', 'torch': 'torch', 'tqdm': 'train'}
+_SOURCE_HELP = 'such as camvid:ROOT:val, synthetic:SEED:COUNT, bag:PATH or images:DIR'
+_EXIT_USAGE = 2
+_EXIT_INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(_EXIT_USAGE, f'{self.prog}: {message}: see {self.prog} --help\n')
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; return the exit code: 0, 2 for anything wrong, 130 when interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    args = _parser().parse_args(arguments)
+    args.command_line = shlex.join(['frm-seg', *arguments])
+    try:
+        args.run(args)
+    except KeyboardInterrupt:
+        print(f'frm-seg {args.command}: interrupted', file=sys.stderr)
+        return _EXIT_INTERRUPTED
+    except Exception as error:
+        if args.debug:
+            traceback.print_exc()
+        print(f'frm-seg {args.command}: {_sentence(error)}', file=sys.stderr)
+        return _EXIT_USAGE
+    return 0
+
+
+def _sentence(error: Exception) -> str:
+    """Tell in one line what went wrong, and what to do about it."""
+    text = ' '.join(str(error).split())
+    package = getattr(error, 'name', None) if isinstance(error, ModuleNotFoundError) else None
+    extra = _EXTRAS.get((package or '').partition('.')[0])
+    if extra:
+        return f'{package} is not installed: pip install frm-seg[{extra}]'
+    if isinstance(error, (OSError, _config_error())):
+        return text
+    return f'{type(error).__name__}: {text}: run it again with --debug for the traceback'
+
+
+def _config_error() -> type[Exception]:
+    from frm_seg_ros.core.errors import ConfigError
+    return ConfigError
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog='frm-seg', description='Label the pixels of camera images.',
+                     epilog='frm-seg COMMAND --help shows the options and an example')
+    commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND',
+                                     parser_class=_Parser)
+    for add in (_add_predict, _add_eval, _add_export, _add_train, _add_bag):
+        add(commands)
+    return parser
+
+
+def _command(commands: argparse._SubParsersAction, name: str, run: Callable[..., None],
+             text: str, example: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=f'{text[0].upper()}{text[1:]}.',
+                                 epilog=f'example: {example}')
+    parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--model', default='frm_b0_fast',
+                        help='name of a shipped model, or its folder (default: %(default)s)')
+    parser.add_argument('--backend', default='auto',
+                        help='auto, openvino, onnxruntime or torch (default: %(default)s)')
+    parser.add_argument('--device', default='auto', help='auto, cpu or cuda (default: %(default)s)')
+    parser.add_argument('--size', type=_size, metavar='HxW',
+                        help="size at which the network runs (default: the model's)")
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.lower().partition('x')
+    if not (height.isdigit() and width.isdigit()):
+        raise argparse.ArgumentTypeError(f'{text!r} is no HEIGHTxWIDTH, such as 360x480')
+    return int(height), int(width)
+
+
+def _add_predict(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, 'predict', _predict,
+                      'label an image, a folder of images, a video, a bag or a source',
+                      'frm-seg predict drive.mp4 --out labelled')
+    parser.add_argument('input', metavar='INPUT',
+                        help=f'an image, folder, video or bag, or a source {_SOURCE_HELP}')
+    parser.add_argument('--out', required=True, metavar='DIR',
+                        help='gets labels/NAME.png (train ids, 255 = unlabelled) and '
+                             'overlay/NAME.jpg')
+    parser.add_argument('--force', action='store_true', help='write into DIR though not empty')
+    _add_model(parser)
+
+
+def _predict(args: argparse.Namespace) -> None:
+    from frm_seg_ros.segmenter import Segmenter
+    from frm_seg_ros.tools.predict import check_folder, open_input, predict
+    check_folder(args.out, args.force)
+    source = open_input(args.input)
+    segmenter = Segmenter.open(args.model, args.backend, args.device, args.size)
+    try:
+        count = predict(source, segmenter, args.out)
+    finally:
+        segmenter.close()
+    print(f'{count} frames labelled: {args.out}')
+
+
+def _add_eval(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, 'eval', _evaluate, 'score a model on frames with truth',
+                      'frm-seg eval camvid:CamVid:val --model frm_b0_fast --report val.html')
+    parser.add_argument('source', metavar='SOURCE', help=_SOURCE_HELP)
+    parser.add_argument('--json', metavar='FILE', help='write the scores as JSON')
+    parser.add_argument('--report', metavar='FILE', help='write a report with pictures as HTML')
+    _add_model(parser)
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    from frm_seg_ros.tools.evaluate import run_evaluation, score_table
+    result = run_evaluation(
+        args.source, args.model, backend=args.backend, device=args.device, size=args.size,
+        json_path=args.json, report_path=args.report, command=args.command_line)
+    print(score_table(result))
+    for path in filter(None, (args.json, args.report)):
+        print(f'written: {path}')
+
+
+def _add_export(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, 'export', _export, 'write a model for another runtime',
+                      'frm-seg export runs/mine --to onnx')
+    parser.add_argument('model', metavar='MODEL', help='name of a model, or its folder')
+    parser.add_argument('--to', required=True, choices=['onnx'], help='the format')
+
+
+def _export(args: argparse.Namespace) -> None:
+    from frm_seg_ros.tools.export import export_model
+    print(f'written: {export_model(args.model, args.to)}')
+
+
+def _add_train(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, 'train', _train, 'train a model as a configuration file says',
+                      'frm-seg train config/train/frm_b0_fast.yaml steps=1000')
+    parser.add_argument('config', metavar='CONFIG', help='YAML file')
+    parser.add_argument('overrides', nargs='*', metavar='KEY=VALUE',
+                        help='values in place of those in the file')
+
+
+def _train(args: argparse.Namespace) -> None:
+    from frm_seg_ros.training.loop import train
+    train(args.config, args.overrides)
+
+
+def _add_bag(commands: argparse._SubParsersAction) -> None:
+    bag = commands.add_parser('bag', help='write a bag, or tell what is in one')
+    actions = bag.add_subparsers(dest='action', required=True, metavar='ACTION',
+                                 parser_class=_Parser)
+    make = _command(actions, 'make', _bag_make, 'write the frames and truth of a source to a bag',
+                    'frm-seg bag make synthetic:7:200 drive --rate 10')
+    make.add_argument('source', metavar='SOURCE', help=_SOURCE_HELP)
+    make.add_argument('out', metavar='OUT', help='folder of the bag')
+    make.add_argument('--rate', type=float, metavar='HZ',
+                      help="frames a second (default: the source's)")
+    make.add_argument('--storage', choices=['mcap', 'sqlite3'], default='mcap',
+                      help='file format (default: %(default)s)')
+    make.add_argument('--force', action='store_true', help='replace a bag that is there')
+    info = _command(actions, 'info', _bag_info, 'tell what is in a bag', 'frm-seg bag info drive')
+    info.add_argument('path', metavar='PATH', help='folder of a bag, or its file')
+
+
+def _bag_make(args: argparse.Namespace) -> None:
+    from frm_seg_ros.core.errors import ConfigError
+    from frm_seg_ros.tools.make_bag import make_bag
+    out = Path(args.out)
+    if out.exists() and not (args.force and (out / 'metadata.yaml').is_file()):
+        raise ConfigError(f'{out} is there already: name another folder, or add --force to '
+                          'replace a bag')
+    make_bag(args.source, out, rate_hz=args.rate, storage=args.storage)
+    print(f'written: {out}')
+
+
+def _bag_info(args: argparse.Namespace) -> None:
+    from frm_seg_ros.tools.make_bag import bag_info
+    print(bag_info(args.path))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,215 @@
+"""Score a model on a source of frames whose truth is known."""
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from frm_seg_ros.core.errors import ConfigError
+from frm_seg_ros.core.files import atomic_path
+from frm_seg_ros.core.frame import Frame
+from frm_seg_ros.core.label_space import LabelSpace
+from frm_seg_ros.core.metrics import ConfusionMatrix, Scores
+from frm_seg_ros.segmenter import Segmenter
+from frm_seg_ros.sources.base import FrameSource, open_source
+from frm_seg_ros.tools.progress import track
+
+
+@dataclass(frozen=True)
+class FrameScore:
+    """Scores of one frame: `stamp_ns` of its image, `miou` and `pixel_accuracy` in 0..1 or NaN."""
+
+    stamp_ns: int
+    miou: float
+    pixel_accuracy: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A frame kept for the pictures of the report.
+
+    Attributes:
+        index: place among the scored frames, from 0 on.
+        score: its scores.
+        frame: image and truth.
+        labels: (H, W) uint8 train ids, the prediction.
+    """
+
+    index: int
+    score: FrameScore
+    frame: Frame
+    labels: np.ndarray
+
+
+class Evaluation:
+    """Everything that is learnt while predictions are compared with the truth, frame by frame.
+
+    Memory is bounded: beside a few numbers a frame, only the sample frames are held.
+
+    Attributes:
+        label_space: the space of truth and labels.
+        confusion: counts over all frames.
+        series: scores by frame, in the order in which they came.
+        even: samples spread evenly over the frames.
+    """
+
+    def __init__(self, label_space: LabelSpace, expected: int, samples: int = 4) -> None:
+        """Begin with no frame.
+
+        Args:
+            label_space: the space of truth and labels.
+            expected: how many frames will come, for spreading the samples.
+            samples: how many evenly spread frames to keep, and how many of the worst.
+        """
+        self.label_space = label_space
+        self.confusion = ConfusionMatrix(label_space.classes)
+        self.series: list[FrameScore] = []
+        self.even: list[Sample] = []
+        self._samples = samples
+        self._even_at = set(np.linspace(0, max(expected - 1, 0), samples).astype(int).tolist())
+        self._worst: list[tuple[float, int, Sample]] = []
+
+    def add(self, frame: Frame, labels: np.ndarray) -> None:
+        """Score one frame that has a truth.
+
+        Raises:
+            ValueError: if shapes or ids of truth and labels do not fit.
+        """
+        matrix = ConfusionMatrix(self.confusion.classes)
+        matrix.update(frame.truth, labels)
+        self.confusion.add(matrix)
+        scores = matrix.scores()
+        index = len(self.series)
+        score = FrameScore(frame.stamp_ns, scores.miou, scores.pixel_accuracy)
+        self.series.append(score)
+        self._keep(Sample(index, score, frame, labels))
+
+    def _keep(self, sample: Sample) -> None:
+        if sample.index in self._even_at:
+            self.even.append(sample)
+        if sample.score.miou == sample.score.miou:
+            heapq.heappush(self._worst, (-sample.score.miou, -sample.index, sample))
+            if len(self._worst) > self._samples:
+                heapq.heappop(self._worst)
+
+    @property
+    def worst(self) -> list[Sample]:
+        """Frames with the lowest mIoU, the worst first."""
+        return [entry[2] for entry in sorted(self._worst, reverse=True)]
+
+
+def evaluate(source: FrameSource, segmenter: Segmenter) -> Evaluation:
+    """Label every frame of the source that has a truth, and score it.
+
+    Raises:
+        ConfigError: if the source has no truth, or has it in another label space.
+    """
+    check_label_spaces(source.label_space, segmenter.label_space)
+    evaluation = Evaluation(segmenter.label_space, len(source))
+    for frame in track(source, len(source), 'frames'):
+        if frame.truth is not None:
+            evaluation.add(frame, segmenter([frame.image])[0].labels)
+    if not evaluation.series:
+        raise ConfigError('no frame of the source has a truth, so that nothing can be scored: '
+                          'name a source with labels')
+    return evaluation
+
+
+def check_label_spaces(truth: LabelSpace | None, model: LabelSpace) -> None:
+    """Make sure that train ids mean the same in truth and prediction.
+
+    Raises:
+        ConfigError: if there is no truth, or the classes differ.
+    """
+    if truth is None:
+        raise ConfigError('the source has no truth, so that nothing can be scored: use predict, '
+                          'or name a source with labels')
+    if truth.names != model.names:
+        raise ConfigError(f'the truth is in the label space {truth.name}, the labels of the model '
+                          f'in {model.name}: choose a model trained for {truth.name}')
+
+
+def run_evaluation(source_text: str, model: str, *, backend: str = 'auto', device: str = 'auto',
+                   size: tuple[int, int] | None = None, json_path: str | None = None,
+                   report_path: str | None = None, command: str = '') -> dict[str, Any]:
+    """Do what `frm-seg eval` does; return what its JSON file holds.
+
+    Args:
+        source_text: such as `camvid:ROOT:val`.
+        model: name of a model or its folder.
+        backend: as in `Segmenter.open`, and so are `device` and `size`.
+        json_path: where the JSON goes, if anywhere.
+        report_path: where the HTML report goes, if anywhere.
+        command: the exact command, for the record.
+
+    Raises:
+        ConfigError: if source or model are wrong or do not fit each other.
+    """
+    source = open_source(source_text)
+    segmenter = Segmenter.open(model, backend, device, size)
+    try:
+        evaluation = evaluate(source, segmenter)
+        result = summarise(evaluation, source_text, segmenter, command)
+    finally:
+        segmenter.close()
+    if json_path:
+        write_json(json_path, result)
+    if report_path:
+        from frm_seg_ros.tools.report import model_facts, write_report
+        facts = {'source': source_text, 'frames': str(len(evaluation.series)),
+                 'backend': segmenter.chosen, **model_facts(segmenter.card, segmenter.size)}
+        write_report(report_path, evaluation, f'{segmenter.card.name} on {source_text}', command,
+                     facts)
+    return result
+
+
+def summarise(evaluation: Evaluation, source_text: str, segmenter: Segmenter,
+              command: str) -> dict[str, Any]:
+    """Put the scores and where they come from into a dict for JSON; None stands for NaN."""
+    return {
+        **score_dict(evaluation.confusion.scores()),
+        'confusion': evaluation.confusion.counts.tolist(),
+        'frames': len(evaluation.series),
+        'source': source_text,
+        'model': segmenter.card.name,
+        'model_sha256': segmenter.card.files['weights.safetensors'],
+        'backend': segmenter.backend.name,
+        'size': list(segmenter.size),
+        'label_space': evaluation.label_space.name,
+        'command': command,
+    }
+
+
+def score_dict(scores: Scores) -> dict[str, Any]:
+    """Put scores into a dict for JSON; None stands for NaN."""
+    return {
+        'miou': _number(scores.miou),
+        'iou': {name: _number(value) for name, value in scores.iou.items()},
+        'category_iou': {name: _number(value) for name, value in scores.category_iou.items()},
+        'frequency_weighted_iou': _number(scores.frequency_weighted_iou),
+        'pixel_accuracy': _number(scores.pixel_accuracy),
+    }
+
+
+def _number(value: float) -> float | None:
+    return value if value == value else None
+
+
+def write_json(path: str | Path, values: Mapping[str, Any]) -> None:
+    """Write a JSON file, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=1, allow_nan=False) + '\n',
+                             encoding='utf-8')
+
+
+def score_table(result: Mapping[str, Any]) -> str:
+    """Lay out the scores of `summarise` for a terminal, one class a line."""
+    rows = [(name, result['iou'][name]) for name in result['iou']]
+    rows += [('mIoU', result['miou']), ('pixel accuracy', result['pixel_accuracy'])]
+    return '\n'.join(f'{name:<20} {"     -" if value is None else f"{value:6.3f}"}'
+                     for name, value in rows)

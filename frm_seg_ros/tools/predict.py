@@ -1,0 +1,79 @@
+"""Label images, a video or a bag, and write the labels as pictures."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from frm_seg_ros.core.draw import overlay
+from frm_seg_ros.core.errors import ConfigError
+from frm_seg_ros.core.files import atomic_path
+from frm_seg_ros.segmenter import Segmenter
+from frm_seg_ros.sources.base import SOURCES, FrameSource, open_source
+from frm_seg_ros.tools.progress import track
+
+OVERLAY_ALPHA = 0.5
+
+
+def open_input(text: str) -> FrameSource:
+    """Open an image, a folder of images, a video, a bag, or a source such as `camvid:ROOT:val`.
+
+    Raises:
+        ConfigError: if it is none of these.
+    """
+    if text.partition(':')[0] in SOURCES:
+        return open_source(text)
+    path = Path(text).expanduser()
+    if not path.exists():
+        raise ConfigError(f'there is no {text}: name an image, a folder of images, a video or a '
+                          'bag')
+    is_bag = (path / 'metadata.yaml').is_file() or path.suffix in ('.mcap', '.db3')
+    return open_source(f'{"bag" if is_bag else "images"}:{path}')
+
+
+def check_folder(out: str | Path, force: bool) -> None:
+    """Make sure that results may go to the folder `out`, before any work is done.
+
+    Raises:
+        ConfigError: if `out` is a file, or holds something and `force` is not given.
+    """
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f'{out} is a file: name a folder')
+    if out.is_dir() and any(out.iterdir()) and not force:
+        raise ConfigError(f'{out} is not empty: name another folder, or add --force to write into '
+                          'it')
+
+
+def predict(source: FrameSource, segmenter: Segmenter, out: str | Path) -> int:
+    """Write `labels/NAME.png` (train ids, 255 = unlabelled) and `overlay/NAME.jpg` of every frame.
+
+    NAME counts the frames from 000000 on, in the order of the source. Every file is written whole
+    or not at all; files of other names stay as they are.
+
+    Args:
+        source: the frames.
+        segmenter: the model.
+        out: folder, made when missing.
+
+    Returns:
+        The number of frames.
+    """
+    out = Path(out)
+    count = 0
+    for count, frame in enumerate(track(source, len(source), 'frames'), 1):
+        labels = segmenter([frame.image])[0].labels
+        painted = overlay(frame.image, labels, segmenter.label_space, OVERLAY_ALPHA)
+        _write_image(out / 'labels' / f'{count - 1:06d}.png', labels)
+        _write_image(out / 'overlay' / f'{count - 1:06d}.jpg', painted[:, :, ::-1])
+    return count
+
+
+def _write_image(path: Path, image: np.ndarray) -> None:
+    """Write (H, W) or BGR (H, W, 3) uint8 in the format of the suffix."""
+    ok, data = cv2.imencode(path.suffix, np.ascontiguousarray(image))
+    if not ok:
+        raise ConfigError(f'OpenCV cannot write {path.suffix} files: install another OpenCV')
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data.tobytes())

@@ -1,0 +1,132 @@
+"""Evaluation: counts, samples and JSON, on a source and a segmenter whose answers are known."""
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from frm_seg_ros.core.errors import ConfigError
+from frm_seg_ros.core.frame import Frame, Prediction
+from frm_seg_ros.core.label_space import LabelSpace
+from frm_seg_ros.core.metrics import ConfusionMatrix
+from frm_seg_ros.tools import evaluate as module
+from frm_seg_ros.tools.evaluate import Evaluation, evaluate, run_evaluation, score_table
+
+SPACE = LabelSpace.load('camvid')
+STEP_NS = 100_000_000
+
+
+class FakeSource:
+    """Frames whose image holds in its first channel what the fake segmenter answers."""
+
+    rate_hz = 10.0
+
+    def __init__(self, wrong: list[int], space: LabelSpace | None = SPACE,
+                 unlabelled: tuple[int, ...] = ()) -> None:
+        self.wrong, self.label_space, self.unlabelled = wrong, space, unlabelled
+
+    def __len__(self) -> int:
+        return len(self.wrong)
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index, wrong in enumerate(self.wrong):
+            truth = np.full((4, 5), 3, np.uint8)
+            truth[2:] = 8
+            answer = truth.copy()
+            answer.flat[:wrong] = 0
+            truth[0, 4] = 255
+            image = np.dstack([answer, answer * 0, answer * 0 + index])
+            yield Frame(image, index * STEP_NS, 'camera',
+                        None if index in self.unlabelled else truth)
+
+
+class FakeSegmenter:
+    """Answers with the first channel of the image."""
+
+    label_space = SPACE
+    size = (64, 64)
+    chosen = 'backend fake on cpu, as asked for'
+    backend = SimpleNamespace(name='fake')
+    card = SimpleNamespace(name='fake model', files={'weights.safetensors': 'ab' * 32})
+    closed = False
+
+    def __call__(self, images: list[np.ndarray]) -> list[Prediction]:
+        return [Prediction(np.ascontiguousarray(image[:, :, 0])) for image in images]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_counts_and_series_of_known_answers() -> None:
+    evaluation = evaluate(FakeSource([0, 4, 2]), FakeSegmenter())
+    counts = evaluation.confusion.counts
+    assert (counts[3, 3], counts[3, 0], counts[8, 8], counts.sum()) == (21, 6, 30, 57)
+    assert [score.stamp_ns for score in evaluation.series] == [0, STEP_NS, 2 * STEP_NS]
+    expected = [1.0, (5 / 9 + 1 + 0) / 3, (7 / 9 + 1 + 0) / 3]
+    assert [score.miou for score in evaluation.series] == pytest.approx(expected)
+    assert [score.pixel_accuracy for score in evaluation.series] == pytest.approx(
+        [1.0, 15 / 19, 17 / 19])
+
+
+def test_worst_and_even_samples() -> None:
+    wrong = [1, 9, 2, 0, 8, 3, 7, 4, 5, 6]
+    evaluation = evaluate(FakeSource(wrong), FakeSegmenter())
+    assert [wrong[sample.index] for sample in evaluation.worst] == [9, 8, 7, 6]
+    assert [sample.index for sample in evaluation.even] == [0, 3, 6, 9]
+    assert all(sample.frame.image[0, 0, 2] == sample.index
+               for sample in [*evaluation.worst, *evaluation.even])
+
+
+def test_of_equally_bad_frames_the_first_are_kept() -> None:
+    assert [s.index for s in evaluate(FakeSource([4] * 9), FakeSegmenter()).worst] == [0, 1, 2, 3]
+
+
+def test_frames_without_truth_are_left_out() -> None:
+    evaluation = evaluate(FakeSource([0, 4, 2], unlabelled=(1,)), FakeSegmenter())
+    assert [score.stamp_ns for score in evaluation.series] == [0, 2 * STEP_NS]
+
+
+@pytest.mark.parametrize('source, words', [
+    (FakeSource([0], LabelSpace.load('cityscapes')), 'label space cityscapes.*in camvid'),
+    (FakeSource([0], None), 'has no truth'),
+    (FakeSource([0, 0], unlabelled=(0, 1)), 'no frame of the source has a truth'),
+])
+def test_sources_that_cannot_be_scored_are_refused(source: FakeSource, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        evaluate(source, FakeSegmenter())
+
+
+def test_json_holds_what_is_promised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    segmenter = FakeSegmenter()
+    monkeypatch.setattr(module, 'open_source', lambda text: FakeSource([0, 4]))
+    monkeypatch.setattr(module.Segmenter, 'open', lambda *args: segmenter)
+    path = tmp_path / 'deep' / 'scores.json'
+    result = run_evaluation('fake:1', 'any', json_path=str(path), command='frm-seg eval fake:1')
+    read = json.loads(path.read_text())
+    assert read == result
+    assert segmenter.closed
+    matrix = ConfusionMatrix(SPACE.classes)
+    matrix.counts = np.array(read.pop('confusion'))
+    scores = matrix.scores()
+    assert read.pop('iou') == {name: value if value == value else None
+                               for name, value in scores.iou.items()}
+    assert read.pop('miou') == scores.miou == pytest.approx((14 / 18 + 1 + 0) / 3)
+    assert read.pop('category_iou') == {
+        'sky': 0.0, 'construction': None, 'object': None, 'flat': 14 / 18, 'nature': None,
+        'vehicle': 1.0, 'human': None}
+    assert read.pop('frequency_weighted_iou') == scores.frequency_weighted_iou
+    assert read.pop('pixel_accuracy') == 34 / 38
+    assert read == {'frames': 2, 'source': 'fake:1', 'model': 'fake model',
+                    'model_sha256': 'ab' * 32, 'backend': 'fake', 'size': [64, 64],
+                    'label_space': 'camvid', 'command': 'frm-seg eval fake:1'}
+    assert 'car                   1.000' in score_table(result)
+    assert 'tree                      -' in score_table(result)
+
+
+def test_an_evaluation_of_nothing_has_no_samples() -> None:
+    evaluation = Evaluation(SPACE, 0)
+    assert (evaluation.worst, evaluation.even, evaluation.series) == ([], [], [])
