@@ -1,0 +1,46 @@
+# Each target does its own set-up in .venv; a second run is quick.
+SHELL := /bin/bash
+.SHELLFLAGS := -e -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-test build demo test test-long lint clean
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+export PYTHON TORCH
+
+ENV := . scripts/env.sh
+# A domain of its own, so that no other ROS on the network is heard or disturbed.
+TEST_ENV := export ROS_DOMAIN_ID=$$(($$$$ % 100 + 1)) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST \
+  FASTRTPS_DEFAULT_PROFILES_FILE='$(CURDIR)/config/fastdds_shm.xml'
+PYTEST := .venv/bin/python -m pytest --durations=20
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup:  ## make .venv: a sourced ROS 2 where there is one, ROS 2 Jazzy wheels otherwise
+	@scripts/setup_venv.sh
+
+setup-test:
+	@scripts/setup_venv.sh test
+
+build: setup  ## build the package with colcon into install/
+	@$(ENV); mkdir -p log; \
+	flock scripts colcon build --cmake-args -DBUILD_TESTING=OFF \
+	  -DPython3_EXECUTABLE='$(CURDIR)/.venv/bin/python' > log/make_build.log 2>&1 \
+	  || { cat log/make_build.log; exit 1; }
+
+demo: build  ## a bag played through the real node and scored; SOURCE=camvid:PATH:val for other input
+	@$(ENV); .venv/bin/python -m frm_seg_ros.tools.demo $(if $(SOURCE),--source '$(SOURCE)')
+
+test: setup-test build  ## all tests but the long ones; ARGS='-k name', TORCH='torch==X' or TORCH= for none
+	@$(ENV); $(TEST_ENV); $(PYTEST) -m 'not long' $(ARGS)
+
+test-long: setup-test build  ## the tests that take minutes
+	@$(ENV); $(TEST_ENV); $(PYTEST) -m long $(ARGS) || [ $$? -eq 5 ]  # 5: there are none
+
+lint: setup-test  ## ruff on everything, mypy on the core
+	@.venv/bin/python -m ruff check .
+	@.venv/bin/python -m mypy frm_seg_ros/core
+
+clean:  ## remove what make made, .venv included
+	rm -rf .venv build install log demo

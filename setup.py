@@ -1,0 +1,14 @@
+"""Install the Python part with pip; messages and nodes come with colcon (CMakeLists.txt)."""
+from pathlib import Path
+
+from setuptools import setup
+
+
+def shared_files() -> list[tuple[str, list[str]]]:
+    """List the files below `config` and `models` with the folder of the prefix that gets them."""
+    files = [file for top in ('config', 'models') for file in Path(top).rglob('*')
+             if file.is_file()]
+    return [(f'share/frm_seg_ros/{file.parent}', [str(file)]) for file in sorted(files)]
+
+
+setup(data_files=shared_files())
