@@ -1,0 +1,170 @@
+"""Sky, skyline and ground of the synthetic source, per pixel."""
+from __future__ import annotations
+
+from math import cos, sin
+
+import cv2
+import numpy as np
+
+from frm_seg_ros.sources.synthetic_canvas import HEIGHT, WIDTH, Canvas
+from frm_seg_ros.sources.synthetic_texture import NOISE_SIZE, noise, slabs
+from frm_seg_ros.sources.synthetic_street import BACK_CELLS, CELL_M, CELLS, Tables
+from frm_seg_ros.sources.synthetic_world import Look
+
+SKY, BUILDING, ROAD, PAVEMENT, TREE = 0, 1, 3, 4, 5
+_LABELS = np.array([ROAD, PAVEMENT, TREE, PAVEMENT], np.uint8)  # road, pavement, grass, forecourt
+
+
+def draw_sky(canvas: Canvas) -> None:
+    """Fill the picture with sky: a gradient and clouds that stay where they are as one drives."""
+    light, camera = canvas.light, canvas.camera
+    up = np.clip((camera.horizon - np.arange(HEIGHT)) / 200, 0, 1)[:, None, None]
+    colors = light.low + (np.subtract(light.top, light.low)) * up
+    turn = camera.yaw * camera.focal + NOISE_SIZE * 100
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
+    place = (columns + turn) * 0.5 % NOISE_SIZE
+    tall = np.clip((rows - camera.horizon + 400) * 1.1, 0, NOISE_SIZE - 1)
+    cloud = cv2.remap(noise(1.7, 1), place.astype(np.float32), tall.astype(np.float32),
+                      cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    canvas.image[:] = np.clip(colors + (light.clouds * cloud)[..., None], 0, 255)
+    canvas.truth[:] = SKY
+
+
+def draw_skyline(canvas: Canvas, look: Look) -> None:
+    """Draw what closes the street far away: a row of trees and houses along the horizon."""
+    camera = canvas.camera
+    columns = np.arange(WIDTH)
+    angle = ((columns - WIDTH / 2) / camera.focal + camera.yaw) * 700 + look.skyline_shift
+    place = np.round(angle).astype(int) % NOISE_SIZE
+    block = place // 24 * 24
+    trees = noise(1.2, 40)[7, block] > 0
+    scale = camera.focal / 450
+    heights = np.where(trees, 15 + 3 * noise(0.9, 41)[9, place] + 3 * noise(0.7, 42)[3, place],
+                       13 + 5 * noise(0.6, 43)[11, block]) * scale
+    above = camera.horizon + 2 - np.arange(HEIGHT)[:, None]
+    inside = (above <= heights) & (above >= -12)
+    tint = np.where(trees[:, None], look.tree_color, look.house_color) * 0.8
+    far = canvas.light.matrix(70.0, 0.9)
+    colors = (tint @ far[:, :3].T + far[:, 3]).astype(np.float32)
+    grain = 1 + 0.12 * noise(0.7, 44)[:HEIGHT, place]
+    picture = np.clip(colors[None] * grain[..., None], 0, 255)
+    canvas.image[inside] = picture[inside]
+    canvas.truth[inside] = np.broadcast_to(np.where(trees, TREE, BUILDING), inside.shape)[inside]
+
+
+class _Patch:
+    """The ground's pixels, (rows, 480) float32: depth, and place across and along the look."""
+
+    def __init__(self, canvas: Canvas) -> None:
+        camera = canvas.camera
+        self.top = max(int(np.ceil(camera.horizon + 2)), 0)
+        rows = np.arange(self.top, HEIGHT, dtype=np.float32)[:, None]
+        self.depth = camera.focal * camera.y / (rows - camera.horizon)
+        right = (np.arange(WIDTH, dtype=np.float32)[None] - WIDTH / 2) / camera.focal * self.depth
+        c, s = cos(camera.yaw), sin(camera.yaw)
+        self.along = (camera.z + self.depth * c - right * s).astype(np.float32)
+        middle = float(camera.x + camera.bend.middle(camera.z))
+        self.first = int(camera.z // CELL_M) - BACK_CELLS
+        self.cell = np.clip((self.along / CELL_M).astype(np.int32) - self.first, 0, CELLS - 1)
+        table = camera.bend.middle((np.arange(CELLS) + self.first) * CELL_M).astype(np.float32)
+        self.across = (middle + right * c + self.depth * s - table[self.cell]).astype(np.float32)
+        self.pixel = self.depth / camera.focal  # metres a pixel covers sideways
+        self.pixel_along = self.pixel * self.depth / camera.y
+
+    def sample(self, texture: np.ndarray, per_m: float) -> np.ndarray:
+        """Read a periodic texture at `per_m` texels a metre."""
+        x = np.mod(self.across * per_m, NOISE_SIZE).astype(np.float32)
+        y = np.mod(self.along * per_m, NOISE_SIZE).astype(np.float32)
+        return cv2.remap(texture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+
+    def line(self, place: float, width: float) -> np.ndarray:
+        """Give how much of each pixel a line along the street covers, 0..1."""
+        gap = (width / 2 - np.abs(self.across - place)) / self.pixel + 0.5
+        return np.clip(gap, 0, np.minimum(1, width / self.pixel))
+
+
+def draw_ground(canvas: Canvas, look: Look, tables: Tables) -> None:
+    """Draw road, pavements and gardens with paint, wear, kerbs and shadows."""
+    patch = _Patch(canvas)
+    if patch.top >= HEIGHT:
+        return
+    kind = _materials(patch, look, tables)
+    fine = np.clip(1.6 - patch.pixel_along * 12, 0, 1)
+    texture = (1 + 0.10 * patch.sample(noise(0.4, 50), 30) * fine
+               + 0.08 * patch.sample(noise(1.3, 51), 5))
+    joints = 1 + (patch.sample(slabs(), 32 * look.slab) - 1) * np.clip(
+        1.3 - patch.pixel_along * 6, 0, 1)
+    texture *= np.where(kind == 1, joints, 1)
+    texture *= np.where(kind == 0, _wear(patch, look), 1)
+    table = np.float32([look.road_color, look.pavement_color, look.grass_color,
+                        look.yard_color])
+    colors = table[kind] * texture[..., None]
+    _paint(colors, patch, look, tables, kind == 0)
+    _kerbs(colors, patch, look, tables)
+    colors *= _shadow(patch, canvas, look, tables)[..., None]
+    clear = np.exp(-patch.depth / canvas.light.haze_m)[..., None]
+    colors = colors * clear + np.float32(canvas.light.low) * 0.8 * (1 - clear)
+    if canvas.light.wet:
+        share = canvas.light.wet * np.clip(0.45 + 0.25 * patch.sample(noise(1.4, 54), 8), 0, 1)
+        share = (share * np.clip(patch.depth / 25, 0.15, 1) * (kind < 2))[..., None]
+        colors = colors * (1 - share) + np.float32(canvas.light.low) * 0.75 * share
+    canvas.image[patch.top:] = np.clip(colors, 0, 255)
+    canvas.truth[patch.top:] = _LABELS[kind]
+
+
+def _materials(patch: _Patch, look: Look, tables: Tables) -> np.ndarray:
+    kind = np.zeros(patch.across.shape, np.uint8)
+    for row, side in enumerate((-1, 1)):
+        beyond = patch.across * side - look.half_road(side)
+        ground = tables.ground[row][patch.cell]
+        kerb = np.where(beyond < look.pavement_m, 1, ground)
+        kind = np.where((beyond > 0) & (ground != 0), kerb, kind)
+    return kind
+
+
+def _wear(patch: _Patch, look: Look) -> np.ndarray:
+    """Darken the wheel tracks and patches of newer asphalt."""
+    tracks = np.cos((patch.across - 1.6) * (2 * np.pi / 1.6)) * 0.03
+    mended = patch.sample(noise(1.8, 52), 9) > 1.1
+    return 1 + tracks - 0.13 * look.mended * mended
+
+
+def _paint(colors: np.ndarray, patch: _Patch, look: Look, tables: Tables,
+           road: np.ndarray) -> None:
+    dashed = np.mod(patch.along, look.dash_m) < look.dash_m * 0.45
+    cover = patch.line(0, 0.14) * (dashed | look.solid)
+    for side in (-1, 1):
+        place = side * (look.half_road(side) - 0.35)
+        if look.edge_lines:
+            cover = np.maximum(cover, patch.line(place, 0.1))
+            cover = np.maximum(cover, patch.line(place - side * 0.22, 0.1))
+        if look.parking(side):
+            bay = side * (look.half_road(side) - 2.1)
+            cover = np.maximum(cover, patch.line(bay, 0.1) * (np.mod(patch.along, 2) < 1))
+    stripes = np.mod(patch.across, 1.2) < 0.6
+    cover = np.maximum(cover, tables.zebra[patch.cell] & stripes)
+    worn = np.clip(0.75 + 0.3 * patch.sample(noise(0.9, 53), 20), 0, 1)
+    cover = (cover * worn * look.paint * road)[..., None]
+    colors += (np.float32(look.paint_color) - colors) * cover
+
+
+def _kerbs(colors: np.ndarray, patch: _Patch, look: Look, tables: Tables) -> None:
+    for row, side in enumerate((-1, 1)):
+        edge = side * look.half_road(side)
+        there = tables.ground[row][patch.cell] != 0
+        stone = (patch.line(edge + side * 0.09, 0.18) * there)[..., None]
+        colors += (np.float32(look.kerb_color) - colors) * stone
+        gutter = (patch.line(edge - side * 0.06, 0.12) * there * 0.45)[..., None]
+        colors *= 1 - gutter
+
+
+def _shadow(patch: _Patch, canvas: Canvas, look: Look,
+            tables: Tables) -> np.ndarray:
+    side, strength = canvas.light.sun_side, canvas.light.shadow
+    if not side:
+        return np.full(patch.across.shape, 0.9, np.float32)
+    reach = tables.reach[int(side > 0)]
+    inside = patch.across * side - look.half_road(side) - look.pavement_m + reach[patch.cell]
+    dapple = patch.sample(noise(1.1, 55), 24) * 0.5 * look.dapple
+    dark = np.clip((inside + dapple) / (2 * patch.pixel + 0.05) + 0.5, 0, 1)
+    return 1 - strength * dark
