@@ -49,10 +49,9 @@ class _Encoding:
 
 
 # Names of sensor_msgs/image_encodings.hpp, and nv12 as camera drivers write it. The 8UCx have no
-# colour order of their own: they are taken as OpenCV's, as cv_bridge does. YUV is ITU-R BT.601 with
-# limited range. OpenCV names a Bayer pattern by the second row from the second column on, ROS by
-# the first row from the first: rggb8 is OpenCV's BG. (OpenCV leaves a border of one pixel to be
-# filled, and all of it black below three pixels.)
+# colour order of their own: they are taken as OpenCV's, as cv_bridge does. YUV is ITU-R BT.601
+# with limited range. OpenCV names a Bayer pattern by the second row from the second column on, ROS
+# by the first row from the first: rggb8 is OpenCV's BG. (OpenCV gives black below three pixels.)
 _ENCODINGS = {
     'rgb8': _Encoding(3, None),
     'bgr8': _Encoding(3, cv2.COLOR_BGR2RGB),
@@ -107,6 +106,20 @@ def to_rgb(message: Any) -> np.ndarray:
     return rows if encoding.code is None else cv2.cvtColor(rows, encoding.code)
 
 
+def to_mono(message: Any) -> np.ndarray:
+    """View a `mono8` (or `8UC1`) image message, such as a label image, as (H, W) uint8.
+
+    Raises:
+        FrameError: as `to_rgb` does; `bad_encoding` for every other encoding too.
+    """
+    if message.encoding not in ('mono8', '8UC1'):
+        raise FrameError('bad_encoding',
+                         f'label image has the encoding {_quoted(message.encoding)}, wanted mono8')
+    height, width = int(message.height), int(message.width)
+    _check_size(height, width, 'bad_size')
+    return _rows(message, _ENCODINGS[message.encoding], height, width)
+
+
 def compressed_to_rgb(message: Any) -> np.ndarray:
     """Decode a compressed image message to (H, W, 3) uint8 RGB.
 
@@ -118,22 +131,35 @@ def compressed_to_rgb(message: Any) -> np.ndarray:
         message: has format and data as in sensor_msgs/CompressedImage.
 
     Raises:
-        FrameError: `bad_compressed` if the data is neither JPEG nor PNG, is cut off or damaged, or
-            if its header declares a size out of bounds. (JPEG holds no checksum: damage inside its
-            compressed data that still decodes cannot be seen.)
+        FrameError: `bad_compressed`, as `decode_picture` does.
     """
-    data = _buffer(message.data, 'bad_compressed')
+    return decode_picture(message.data, f'compressed image with format {_quoted(message.format)}')
+
+
+def decode_picture(content: Any, name: str, upright: bool = False) -> np.ndarray:
+    """Decode a JPEG or PNG to (H, W, 3) uint8 RGB.
+
+    Args:
+        content: any contiguous buffer of the file's bytes.
+        name: what it is, for the sentence of an error.
+        upright: turn the picture as an orientation in the file says.
+
+    Raises:
+        FrameError: `bad_compressed` if the content is neither JPEG nor PNG, is cut off or damaged,
+            or if its header declares a size out of bounds, which is seen before it is decoded.
+            (JPEG holds no checksum: damage inside its compressed data that still decodes cannot
+            be seen.)
+    """
+    data = _buffer(content, 'bad_compressed')
     try:
         _check_size(*_declared_size(data), 'bad_compressed')
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        image = cv2.imdecode(data, flags)
         if image is None:
             raise ValueError('OpenCV cannot decode it')
     except (ValueError, IndexError, struct.error, cv2.error) as error:
-        if isinstance(error, FrameError):
-            raise
-        raise FrameError('bad_compressed',
-                         f'compressed image of {len(data)} bytes with format '
-                         f'{_quoted(message.format)} is no sound JPEG or PNG: {error}') from error
+        raise FrameError('bad_compressed', f'{name} and {len(data)} bytes is no sound JPEG or '
+                                           f'PNG: {error}') from error
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
@@ -170,7 +196,7 @@ def _quoted(text: Any) -> str:
 
 def _check_size(height: int, width: int, reason: str) -> None:
     if min(height, width) < 1 or height * width > MAX_PIXELS:
-        raise FrameError(reason, f'image is {height}x{width} (height x width), wanted at least 1x1 '
+        raise FrameError(reason, f'image is {height}x{width} (height x width), wanted 1x1 or more '
                                  f'and at most {MAX_PIXELS >> 20} Mi pixels')
 
 

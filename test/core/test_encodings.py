@@ -11,7 +11,15 @@ import cv2
 import numpy as np
 import pytest
 
-from frm_seg_ros.core.encodings import ENCODINGS, MAX_PIXELS, compressed_to_rgb, fill_image, to_rgb
+from frm_seg_ros.core.encodings import (
+    ENCODINGS,
+    MAX_PIXELS,
+    compressed_to_rgb,
+    decode_picture,
+    fill_image,
+    to_mono,
+    to_rgb,
+)
 from frm_seg_ros.core.errors import FrameError
 
 
@@ -129,6 +137,25 @@ def test_rgb8_is_a_view():
     assert image[1, 1, 0] == 9 and image.strides == (10, 3, 1)
 
 
+@pytest.mark.parametrize('encoding', ['mono8', '8UC1'])
+def test_to_mono_is_a_view(encoding):
+    data = np.arange(40, dtype=np.uint8)
+    labels = to_mono(make_message(encoding, 4, 7, 10, data))
+    np.testing.assert_array_equal(labels, data.reshape(4, 10)[:, :7])
+    assert np.shares_memory(labels, data)
+
+
+@pytest.mark.parametrize('change, reason', [
+    ({'encoding': 'rgb8'}, 'bad_encoding'), ({'height': 0}, 'bad_size'),
+    ({'step': 6}, 'bad_step'), ({'data': bytes(27)}, 'bad_data')])
+def test_to_mono_refuses(change, reason):
+    message = make_message('mono8', 4, 7)
+    vars(message).update(change)
+    with pytest.raises(FrameError) as caught:
+        to_mono(message)
+    assert caught.value.reason == reason
+
+
 @pytest.mark.parametrize('kind', [bytes, bytearray, memoryview, lambda b: array.array('B', b),
                                   lambda b: array.array('H', b),
                                   lambda b: np.frombuffer(b, np.uint8)])
@@ -242,6 +269,7 @@ def test_orientation_in_the_file_is_not_applied():
     message.data = message.data[:2] + segment + message.data[2:]
     assert cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_COLOR).shape[0] == 32
     assert compressed_to_rgb(message).shape == (16, 32, 3)
+    assert decode_picture(message.data, 'photo', upright=True).shape == (32, 16, 3)
 
 
 @pytest.mark.parametrize('extension', ['.png', '.jpg'])
