@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import cos, pi, sin
 
 import cv2
@@ -53,29 +54,41 @@ class Camera:
     horizon: float
     bend: Bend
 
+    @cached_property
+    def middle(self) -> float:
+        """Metres from x = 0 of the world to the camera."""
+        return self.x + float(self.bend.middle(self.z))
+
     def view(self, points: np.ndarray) -> np.ndarray:
         """Turn street coordinates (N, 3: right, up, along) into camera ones (right, up, depth)."""
-        points = np.asarray(points, np.float64)
-        along = points[:, 2]
-        right = points[:, 0] + self.bend.middle(along) - self.x - self.bend.middle(self.z)
-        along = along - self.z
+        along = points[:, 2] - self.z
+        right = points[:, 0] + (self.bend.middle(points[:, 2]) - self.middle)
         c, s = cos(self.yaw), sin(self.yaw)
-        return np.stack([right * c - along * s, points[:, 1] - self.y, right * s + along * c], 1)
+        out = np.empty(points.shape)
+        out[:, 0] = right * c - along * s
+        out[:, 1] = points[:, 1] - self.y
+        out[:, 2] = right * s + along * c
+        return out
 
     def pixels(self, seen: np.ndarray) -> np.ndarray:
         """Project camera coordinates (N, 3) in front of the camera to (N, 2) px: column, row."""
         scale = self.focal / seen[:, 2]
-        out = np.stack([WIDTH / 2 + seen[:, 0] * scale, self.horizon - seen[:, 1] * scale], 1)
-        return np.clip(out, -_FAR_PX, _FAR_PX)
+        out = np.empty((len(seen), 2))
+        out[:, 0] = WIDTH / 2 + seen[:, 0] * scale
+        out[:, 1] = self.horizon - seen[:, 1] * scale
+        np.maximum(out, -_FAR_PX, out)
+        return np.minimum(out, _FAR_PX, out)
 
     def point(self, x: float, y: float, z: float) -> tuple[float, float, float]:
         """Project one point of the street; return column, row, depth in metres."""
-        seen = self.view(np.array([[x, y, z]]))
-        depth = float(seen[0, 2])
+        along, c, s = z - self.z, cos(self.yaw), sin(self.yaw)
+        right = x + float(self.bend.middle(z)) - self.middle
+        depth = right * s + along * c
         if depth < NEAR_M:
             return 0.0, 0.0, depth
-        column, row = self.pixels(seen)[0]
-        return float(column), float(row), depth
+        scale = self.focal / depth
+        column = WIDTH / 2 + (right * c - along * s) * scale
+        return column, self.horizon - (y - self.y) * scale, depth
 
 
 def clip_near(seen: np.ndarray) -> np.ndarray:

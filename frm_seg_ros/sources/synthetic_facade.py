@@ -38,8 +38,8 @@ def plain_wall(kind: str, rgb: Color, width_m: float, height_m: float,
     height = min(max(int(height_m * PX_PER_M), 8), NOISE_SIZE)
     left, top = rng.randint(0, NOISE_SIZE - width), rng.randint(0, NOISE_SIZE - height)
     tile = wall_tile(kind)[top:top + height, left:left + width]
-    dirt = np.linspace(1.04, rng.uniform(0.72, 0.98), height, dtype=np.float32)[:, None]
-    return np.clip((tile * dirt)[..., None] * np.float32(rgb), 0, 255).astype(np.uint8)
+    dirt = np.linspace(104, rng.uniform(72, 98), height, dtype=np.float32)[:, None]
+    return cv2.transform((tile * dirt).astype(np.uint8), np.float32(rgb)[:, None] / 100)
 
 
 def _windows(texture: np.ndarray, house: Building, rng: Random, floors: int,
@@ -57,11 +57,15 @@ def _windows(texture: np.ndarray, house: Building, rng: Random, floors: int,
             x = (place + 0.5) * width / count - wide / 2
             y = floor * storey + top
             _window(texture, (int(x), int(y), int(x + wide), int(y + tall)), frame,
-                    tuple(part + rng.random() * bright for part in pane), bars)
+                    _lighter(pane, rng.random() * bright), bars)
     if house.trim and rng.random() < 0.5:
         for floor in range(floors):
             y = int(floor * storey + storey * 0.97)
             cv2.rectangle(texture, (0, y), (width, y + 3), house.trim, -1)
+
+
+def _lighter(rgb: Color, by: float) -> Color:
+    return tuple(part + by for part in rgb)
 
 
 def _window(texture: np.ndarray, box: tuple[int, int, int, int], frame: Color, pane: Color,

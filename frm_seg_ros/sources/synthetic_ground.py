@@ -18,15 +18,14 @@ _LABELS = np.array([ROAD, PAVEMENT, TREE, PAVEMENT], np.uint8)  # road, pavement
 def draw_sky(canvas: Canvas) -> None:
     """Fill the picture with sky: a gradient and clouds that stay where they are as one drives."""
     light, camera = canvas.light, canvas.camera
-    up = np.clip((camera.horizon - np.arange(HEIGHT)) / 200, 0, 1)[:, None, None]
-    colors = light.low + (np.subtract(light.top, light.low)) * up
-    turn = camera.yaw * camera.focal + NOISE_SIZE * 100
-    rows, columns = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
-    place = (columns + turn) * 0.5 % NOISE_SIZE
-    tall = np.clip((rows - camera.horizon + 400) * 1.1, 0, NOISE_SIZE - 1)
-    cloud = cv2.remap(noise(1.7, 1), place.astype(np.float32), tall.astype(np.float32),
-                      cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-    canvas.image[:] = np.clip(colors + (light.clouds * cloud)[..., None], 0, 255)
+    rows = min(max(int(camera.horizon) + 14, 1), HEIGHT)
+    up = np.clip((camera.horizon - np.arange(rows)) / 200, 0, 1)[:, None, None]
+    colors = np.float32(light.low + np.subtract(light.top, light.low) * up)
+    place = np.float32([[0.5, 0, camera.yaw * camera.focal / 2],
+                        [0, 1.1, (400 - camera.horizon) * 1.1]])
+    cloud = cv2.warpAffine(noise(1.7, 1), place, (WIDTH, rows), borderMode=cv2.BORDER_WRAP,
+                           flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    canvas.image[:rows] = np.clip(colors + (light.clouds * cloud)[..., None], 0, 255)
     canvas.truth[:] = SKY
 
 
@@ -41,15 +40,16 @@ def draw_skyline(canvas: Canvas, look: Look) -> None:
     scale = camera.focal / 450
     heights = np.where(trees, 15 + 3 * noise(0.9, 41)[9, place] + 3 * noise(0.7, 42)[3, place],
                        13 + 5 * noise(0.6, 43)[11, block]) * scale
-    above = camera.horizon + 2 - np.arange(HEIGHT)[:, None]
+    top, bottom = (min(max(int(camera.horizon) + gap, 0), HEIGHT) for gap in (-45, 14))
+    above = camera.horizon + 2 - np.arange(top, bottom)[:, None]
     inside = (above <= heights) & (above >= -12)
     tint = np.where(trees[:, None], look.tree_color, look.house_color) * 0.8
     far = canvas.light.matrix(70.0, 0.9)
     colors = (tint @ far[:, :3].T + far[:, 3]).astype(np.float32)
-    grain = 1 + 0.12 * noise(0.7, 44)[:HEIGHT, place]
+    grain = 1 + 0.12 * noise(0.7, 44)[:bottom - top, place]
     picture = np.clip(colors[None] * grain[..., None], 0, 255)
-    canvas.image[inside] = picture[inside]
-    canvas.truth[inside] = np.broadcast_to(np.where(trees, TREE, BUILDING), inside.shape)[inside]
+    canvas.image[top:bottom][inside] = picture[inside]
+    canvas.truth[top:bottom][inside] = np.broadcast_to(np.where(trees, TREE, BUILDING), inside.shape)[inside]
 
 
 class _Patch:
@@ -68,14 +68,23 @@ class _Patch:
         self.cell = np.clip((self.along / CELL_M).astype(np.int32) - self.first, 0, CELLS - 1)
         table = camera.bend.middle((np.arange(CELLS) + self.first) * CELL_M).astype(np.float32)
         self.across = (middle + right * c + self.depth * s - table[self.cell]).astype(np.float32)
+        self.start = camera.z
         self.pixel = self.depth / camera.focal  # metres a pixel covers sideways
         self.pixel_along = self.pixel * self.depth / camera.y
+        self.blotches = self.sample(noise(1.3, 51), 7)
 
     def sample(self, texture: np.ndarray, per_m: float) -> np.ndarray:
         """Read a periodic texture at `per_m` texels a metre."""
-        x = np.mod(self.across * per_m, NOISE_SIZE).astype(np.float32)
-        y = np.mod(self.along * per_m, NOISE_SIZE).astype(np.float32)
-        return cv2.remap(texture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+        tile = NOISE_SIZE / per_m
+        start = self.start // tile * tile  # remap keeps places in 16 bits
+        return cv2.remap(texture, self.across * np.float32(per_m),
+                         (self.along - np.float32(start)) * np.float32(per_m),
+                         cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+
+    def dashes(self, period: float, share: float) -> np.ndarray:
+        """Tell where dashes are that fill `share` of every `period` metres along the street."""
+        part = self.along / np.float32(period)
+        return part - np.floor(part) < share
 
     def line(self, place: float, width: float) -> np.ndarray:
         """Give how much of each pixel a line along the street covers, 0..1."""
@@ -90,8 +99,7 @@ def draw_ground(canvas: Canvas, look: Look, tables: Tables) -> None:
         return
     kind = _materials(patch, look, tables)
     fine = np.clip(1.6 - patch.pixel_along * 12, 0, 1)
-    texture = (1 + 0.10 * patch.sample(noise(0.4, 50), 30) * fine
-               + 0.08 * patch.sample(noise(1.3, 51), 5))
+    texture = 1 + 0.1 * patch.sample(noise(0.4, 50), 30) * fine + 0.08 * patch.blotches
     joints = 1 + (patch.sample(slabs(), 32 * look.slab) - 1) * np.clip(
         1.3 - patch.pixel_along * 6, 0, 1)
     texture *= np.where(kind == 1, joints, 1)
@@ -99,13 +107,13 @@ def draw_ground(canvas: Canvas, look: Look, tables: Tables) -> None:
     table = np.float32([look.road_color, look.pavement_color, look.grass_color,
                         look.yard_color])
     colors = table[kind] * texture[..., None]
-    _paint(colors, patch, look, tables, kind == 0)
+    _paint(colors, patch, look, tables, (kind == 0) * np.clip(0.8 + 0.15 * patch.blotches, 0, 1))
     _kerbs(colors, patch, look, tables)
     colors *= _shadow(patch, canvas, look, tables)[..., None]
     clear = np.exp(-patch.depth / canvas.light.haze_m)[..., None]
     colors = colors * clear + np.float32(canvas.light.low) * 0.8 * (1 - clear)
     if canvas.light.wet:
-        share = canvas.light.wet * np.clip(0.45 + 0.25 * patch.sample(noise(1.4, 54), 8), 0, 1)
+        share = canvas.light.wet * np.clip(0.45 + 0.25 * patch.blotches, 0, 1)
         share = (share * np.clip(patch.depth / 25, 0.15, 1) * (kind < 2))[..., None]
         colors = colors * (1 - share) + np.float32(canvas.light.low) * 0.75 * share
     canvas.image[patch.top:] = np.clip(colors, 0, 255)
@@ -125,13 +133,13 @@ def _materials(patch: _Patch, look: Look, tables: Tables) -> np.ndarray:
 def _wear(patch: _Patch, look: Look) -> np.ndarray:
     """Darken the wheel tracks and patches of newer asphalt."""
     tracks = np.cos((patch.across - 1.6) * (2 * np.pi / 1.6)) * 0.03
-    mended = patch.sample(noise(1.8, 52), 9) > 1.1
+    mended = patch.blotches > 1.3
     return 1 + tracks - 0.13 * look.mended * mended
 
 
 def _paint(colors: np.ndarray, patch: _Patch, look: Look, tables: Tables,
-           road: np.ndarray) -> None:
-    dashed = np.mod(patch.along, look.dash_m) < look.dash_m * 0.45
+           hold: np.ndarray) -> None:
+    dashed = patch.dashes(look.dash_m, 0.45)
     cover = patch.line(0, 0.14) * (dashed | look.solid)
     for side in (-1, 1):
         place = side * (look.half_road(side) - 0.35)
@@ -140,11 +148,11 @@ def _paint(colors: np.ndarray, patch: _Patch, look: Look, tables: Tables,
             cover = np.maximum(cover, patch.line(place - side * 0.22, 0.1))
         if look.parking(side):
             bay = side * (look.half_road(side) - 2.1)
-            cover = np.maximum(cover, patch.line(bay, 0.1) * (np.mod(patch.along, 2) < 1))
-    stripes = np.mod(patch.across, 1.2) < 0.6
-    cover = np.maximum(cover, tables.zebra[patch.cell] & stripes)
-    worn = np.clip(0.75 + 0.3 * patch.sample(noise(0.9, 53), 20), 0, 1)
-    cover = (cover * worn * look.paint * road)[..., None]
+            cover = np.maximum(cover, patch.line(bay, 0.1) * patch.dashes(2.0, 0.5))
+    if tables.zebra.any():
+        stripes = patch.across - np.floor(patch.across / 1.2) * 1.2 < 0.6
+        cover = np.maximum(cover, tables.zebra[patch.cell] & stripes)
+    cover = (cover * (look.paint * hold))[..., None]
     colors += (np.float32(look.paint_color) - colors) * cover
 
 
@@ -165,6 +173,6 @@ def _shadow(patch: _Patch, canvas: Canvas, look: Look,
         return np.full(patch.across.shape, 0.9, np.float32)
     reach = tables.reach[int(side > 0)]
     inside = patch.across * side - look.half_road(side) - look.pavement_m + reach[patch.cell]
-    dapple = patch.sample(noise(1.1, 55), 24) * 0.5 * look.dapple
+    dapple = patch.blotches * 0.5 * look.dapple
     dark = np.clip((inside + dapple) / (2 * patch.pixel + 0.05) + 0.5, 0, 1)
     return 1 - strength * dark

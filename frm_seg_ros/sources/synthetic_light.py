@@ -19,6 +19,16 @@ def color(rng: Random, low: float, high: float, chroma: float = 12.0) -> Color:
     return (_limit(grey + warm), _limit(grey + green), _limit(grey - warm))
 
 
+def warm(rgb: Color, by: float) -> Color:
+    """Shift a colour from blue to red, as bricks are."""
+    return (_limit(rgb[0] + by), rgb[1], _limit(rgb[2] - by))
+
+
+def leafy(rgb: Color, by: float) -> Color:
+    """Shift a colour towards green, as leaves are."""
+    return (rgb[0], _limit(rgb[1] + by * 0.6), _limit(rgb[2] - by))
+
+
 def _limit(value: float) -> float:
     return min(max(value, 4.0), 250.0)
 
@@ -35,6 +45,7 @@ class Light:
         haze_m: distance at which two thirds of a colour are haze.
         wet: 0..1, how much the road mirrors the sky.
         gain: (3,) exposure times colour temperature.
+        white: what a white sky comes to, 0..1: cameras expose for the street.
         gamma, noise, blur, vignette: the camera's; noise in grey levels, blur in px.
         quality: JPEG quality, 0 for none.
     """
@@ -47,6 +58,7 @@ class Light:
     haze_m: float
     wet: float
     gain: Color
+    white: float
     gamma: float
     noise: float
     blur: float
@@ -58,7 +70,7 @@ class Light:
         """Draw a weather: bright, overcast, dusk or light rain."""
         weather = rng.choice(['bright', 'bright', 'overcast', 'overcast', 'dusk', 'rain'])
         exposure = {'bright': rng.uniform(0.75, 1.25), 'overcast': rng.uniform(0.65, 1.15),
-                    'dusk': rng.uniform(0.32, 0.6), 'rain': rng.uniform(0.55, 0.95)}[weather]
+                    'dusk': rng.uniform(0.4, 0.65), 'rain': rng.uniform(0.55, 0.95)}[weather]
         warm = rng.gauss(0, 0.06)
         bright = weather == 'bright'
         low = color(rng, 205, 250, 8)
@@ -72,7 +84,8 @@ class Light:
             top=top, low=low, clouds=rng.uniform(2, 22), haze_m=rng.uniform(120, 600),
             wet=rng.uniform(0.25, 0.6) if weather == 'rain' else 0.0,
             gain=(exposure * (1 + warm), exposure, exposure * (1 - warm)),
-            gamma=rng.uniform(0.85, 1.3), noise=rng.uniform(1, 6) / exposure ** 0.5,
+            white=rng.uniform(0.45, 0.85) if weather == 'dusk' else rng.uniform(0.8, 1.05),
+            gamma=rng.uniform(0.85, 1.25), noise=rng.uniform(1, 6),
             blur=rng.uniform(0, 0.75), vignette=rng.uniform(0, 0.3),
             quality=rng.randint(55, 95) if rng.random() < 0.6 else 0)
 
@@ -98,7 +111,8 @@ class Light:
     def expose(self, image: np.ndarray, seed: int) -> np.ndarray:
         """Take the picture: exposure, vignette, blur, noise, JPEG; uint8 RGB in and out."""
         level = np.arange(256) / 255
-        table = [np.clip((level * gain) ** self.gamma, 0, 1) for gain in self.gain]
+        table = [np.clip((level * gain) ** self.gamma + (self.white - gain) * level ** 5, 0, 1)
+                 for gain in self.gain]
         table = (np.stack(table, 1) * 255)[None].astype(np.uint8)
         image = cv2.LUT(image, table)
         if self.blur > 0.25:

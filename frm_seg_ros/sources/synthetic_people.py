@@ -1,7 +1,7 @@
 """Pedestrians and cyclists of the synthetic source, drawn from limbs."""
 from __future__ import annotations
 
-from math import cos, pi, sin
+from math import cos, hypot, pi, sin
 from random import Random
 
 import numpy as np
@@ -13,6 +13,7 @@ from frm_seg_ros.sources.synthetic_world import Person
 PEDESTRIAN, BICYCLIST = 9, 10
 MIN_TALL_PX = 14.0
 _Point = tuple[float, float]
+_CIRCLE = np.array([(cos(k * pi / 6), sin(k * pi / 6)) for k in range(12)])
 
 
 class _Figure:
@@ -34,19 +35,18 @@ class _Figure:
     def limb(self, a: _Point, b: _Point, thick: tuple[float, float], rgb: Color,
              lit: float = 1.0) -> None:
         """Draw a limb from `a` to `b`, `thick` metres at either end, at least 1.5 px."""
-        start, end = np.array(a), np.array(b)
-        along = (end - start) / (np.linalg.norm(end - start) + 1e-6)
-        side = np.array([-along[1], along[0]]) / 2
-        w0, w1 = (max(width, 1.5 / self.scale) for width in thick)
-        cap = along * min(w0, w1) * 0.3
-        self.shape(np.array([start + side * w0, end + side * w1, end + cap, end - side * w1,
-                             start - side * w0, start - cap]), rgb, lit)
+        (x0, y0), (x1, y1) = a, b
+        length = hypot(x1 - x0, y1 - y0) + 1e-6
+        x, y = (x1 - x0) / length, (y1 - y0) / length
+        w0, w1 = (max(width, 1.5 / self.scale) / 2 for width in thick)
+        cap = 0.6 * min(w0, w1)
+        self.shape(np.array([(x0 - y * w0, y0 + x * w0), (x1 - y * w1, y1 + x * w1),
+                             (x1 + x * cap, y1 + y * cap), (x1 + y * w1, y1 - x * w1),
+                             (x0 + y * w0, y0 - x * w0), (x0 - x * cap, y0 - y * cap)]), rgb, lit)
 
     def disc(self, center: _Point, size: _Point, rgb: Color) -> None:
         """Draw an ellipse with half axes `size` metres."""
-        turn = np.arange(12) * (pi / 6)
-        self.shape(np.stack([center[0] + size[0] * np.cos(turn),
-                             center[1] + size[1] * np.sin(turn)], 1), rgb)
+        self.shape(_CIRCLE * size + center, rgb)
 
 
 def draw_person(canvas: Canvas, person: Person) -> None:

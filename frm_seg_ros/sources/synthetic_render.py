@@ -22,16 +22,28 @@ def draw_building(canvas: Canvas, house: Building) -> None:
     x, lit = house.side * house.front, canvas.light.side(house.side)
     deep = x + house.side * 9
     ends = np.array([[x, house.z0], [x, house.z1]])
+    depth = canvas.camera.point(x, 0, house.z0)[2]
+    if max(depth, canvas.camera.point(x, 0, house.z1)[2]) < 1.5:
+        return
     ridge = house.height + house.roof
     if house.roof:
         _roof(canvas, house, x, lit)
-    canvas.wall(np.array([[x, house.z0], [deep, house.z0]]), (0, house.height),
-                _end_wall(house), 0.85, BUILDING)
+    if depth < 30:
+        canvas.wall(np.array([[x, house.z0], [deep, house.z0]]), (0, house.height),
+                    _end_wall(house), 0.85, BUILDING)
+    else:
+        _flat_end(canvas, house, x, deep)
     if house.roof:
         gable = np.array([[x, house.height, house.z0], [x + house.side * 4.5, ridge, house.z0],
                           [deep, house.height, house.z0]])
         canvas.face(canvas.camera.view(gable), house.color, 0.8, BUILDING)
     canvas.wall(ends, (0, house.height), facade(house), lit, BUILDING)
+
+
+def _flat_end(canvas: Canvas, house: Building, x: float, deep: float) -> None:
+    corners = np.array([[x, 0, house.z0], [x, house.height, house.z0],
+                        [deep, house.height, house.z0], [deep, 0, house.z0]])
+    canvas.face(canvas.camera.view(corners), house.color, 0.8, BUILDING)
 
 
 @lru_cache(maxsize=160)

@@ -9,7 +9,7 @@ from random import Random
 
 import numpy as np
 
-from frm_seg_ros.sources.synthetic_light import color
+from frm_seg_ros.sources.synthetic_light import color, leafy, warm
 from frm_seg_ros.sources.synthetic_world import (
     LANE_M, Barrier, Building, Car, Look, Person, Post, Thing, Tree)
 
@@ -124,13 +124,13 @@ def _house(chunk: Chunk, look: Look, rng: Random, side: int, span: tuple[float, 
            setback: float) -> float:
     height = max(rng.gauss(look.height, 2.2), 4.5)
     modern = rng.random() < 0.25
+    kinds = ['glass', 'stone', 'plaster'] if modern else ['brick', 'brick', 'stone', 'plaster']
+    kind = rng.choice(kinds)
+    rgb = warm(color(rng, 55, 190, 12), rng.uniform(5, 30) if kind == 'brick' else 4)
     chunk.things.append((span[1] + 0.2, Building(
         side, span[0], span[1] - rng.choice([0, 0, 0, 1.5]), look.fence_line(side) + setback,
-        height, 0.0 if modern else rng.uniform(1.5, 4),
-        rng.choice(['glass', 'stone', 'plaster']) if modern else
-        rng.choice(['brick', 'brick', 'stone', 'plaster']),
-        rng.randrange(1 << 30), color(rng, 55, 190, 16), color(rng, 50, 220, 14),
-        rng.random() < (0.55 if setback < 1 else 0.0))))
+        height, 0.0 if modern else rng.uniform(1.5, 4), kind, rng.randrange(1 << 30), rgb,
+        color(rng, 50, 220, 14), rng.random() < (0.55 if setback < 1 else 0.0))))
     return height
 
 
@@ -146,7 +146,7 @@ def _garden(chunk: Chunk, look: Look, rng: Random, side: int,
     for _ in range(rng.randint(0, 3)):
         _tree(chunk, rng, side * (edge + rng.uniform(1.8, 4)), rng.uniform(*span), span[1] + 0.1)
     kind = 'hedge' if rng.random() < 0.3 else rng.choice(_FENCES)
-    shade = color(rng, 35, 75) if kind == 'hedge' else color(rng, 25, 140, 10)
+    shade = color(rng, 25, 140, 10) if kind != 'hedge' else leafy(color(rng, 35, 85, 6), 18)
     if rng.random() < 0.85:
         tall = rng.uniform(1.0, 2.1)
         for z0, z1 in zip(*_thirds(span)):
@@ -165,7 +165,7 @@ def _tree(chunk: Chunk, rng: Random, x: float, z: float, order: float) -> None:
     if not trunk:
         tall *= 0.35
     chunk.things.append((order, Tree(x, z, trunk, tall - trunk, tall * rng.uniform(0.5, 0.8),
-                                     rng.randrange(24), color(rng, 40, 120, 12))))
+                                     rng.randrange(24), leafy(color(rng, 40, 120, 9), rng.uniform(0, 26)))))
 
 
 def _corner(chunk: Chunk, look: Look, rng: Random, side: int,
