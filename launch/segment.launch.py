@@ -1,0 +1,53 @@
+"""Start the segmentation node; an argument that is not given leaves the choice to the node."""
+from pathlib import Path
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.conditions import IfCondition
+from launch.substitutions import EnvironmentVariable, LaunchConfiguration
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+SHARE = Path(__file__).parent.parent
+PROFILES = 'FASTRTPS_DEFAULT_PROFILES_FILE'
+ARGUMENTS = {
+    'image': 'topic of the camera images',
+    'model': 'name of a shipped model, or folder of one',
+    'backend': 'what runs the network',
+    'device': 'where the network runs',
+    'params_file': 'parameters of the node; config/segment.yaml is one to copy',
+    'namespace': 'namespace of the node',
+    'use_sim_time': 'true: time from /clock',
+}
+
+
+def segmentation_node(context: LaunchContext) -> list[Node]:
+    """Make the node with what the user has set."""
+    given = {name: value for name in ARGUMENTS
+             if (value := LaunchConfiguration(name).perform(context))}
+    parameters: list = [given['params_file']] if 'params_file' in given else []
+    # Typed, or launch would read the model `2024` as a number.
+    parameters += [{name: ParameterValue(given[name], value_type=str)}
+                   for name in ('model', 'backend', 'device') if name in given]
+    if 'use_sim_time' in given:
+        parameters += [{'use_sim_time': ParameterValue(given['use_sim_time'], value_type=bool)}]
+    remappings = [(name, name.replace('image', given['image'], 1))
+                  for name in ('image', 'image/compressed') if 'image' in given]
+    return [Node(package='frm_seg_ros', executable='segmentation_node', name='frm_seg',
+                 namespace=given.get('namespace', ''), parameters=parameters,
+                 remappings=remappings, output='screen')]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Describe the launch; large images need the shared-memory profile to arrive."""
+    profiles = EnvironmentVariable(PROFILES, default_value=str(SHARE / 'config/fastdds_shm.xml'))
+    return LaunchDescription([
+        *(DeclareLaunchArgument(name, default_value='', description=text)
+          for name, text in ARGUMENTS.items()),
+        DeclareLaunchArgument('rviz', default_value='false', description='true: open RViz too'),
+        SetEnvironmentVariable(PROFILES, profiles),
+        OpaqueFunction(function=segmentation_node),
+        Node(package='rviz2', executable='rviz2',
+             arguments=['-d', str(SHARE / 'rviz/segment.rviz')],
+             condition=IfCondition(LaunchConfiguration('rviz'))),
+    ])
