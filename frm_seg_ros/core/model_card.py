@@ -9,9 +9,11 @@ from typing import Any
 import yaml
 
 from frm_seg_ros.core.errors import ConfigError
-from frm_seg_ros.core.files import share_dir, sha256
+from frm_seg_ros.core.files import atomic_path, share_dir, sha256
 
 CARD = 'card.yaml'
+WEIGHTS = 'weights.safetensors'
+ONNX = 'model.onnx'
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,16 @@ class ModelCard:
             return cls(path.parent, **_checked(facts))
         except (TypeError, ValueError, AttributeError) as error:
             raise ConfigError(f'the card {path} has a field of the wrong form: {error}') from error
+
+    def save(self) -> None:
+        """Write `card.yaml` into the model's folder, whole or not at all."""
+        facts = {item.name: getattr(self, item.name) for item in fields(self)
+                 if item.name != 'folder'}
+        for key in ('input_size', 'mean', 'std'):
+            facts[key] = list(facts[key])
+        with atomic_path(self.folder / CARD) as temporary:
+            temporary.write_text(yaml.safe_dump(facts, sort_keys=False, width=99,
+                                                default_flow_style=None), encoding='utf-8')
 
     def file(self, name: str) -> Path:
         """Give the path of one of the model's files after checking its hash.

@@ -6,22 +6,17 @@ attention is the disentangled non-local one (DNL; Yin et al., ECCV 2020, arXiv 2
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from frm_seg_ros.network.van import ChannelNorm
+from frm_seg_ros.network.van import ChannelNorm, full_precision
 
 # Temperature of the pairwise softmax (DNL's code and mmsegmentation's).
 TEMPERATURE = 0.05
 POOLS = (8, 4, 2)
 
-
-def _full_precision(device: str) -> AbstractContextManager:
-    """Switch autocast off; the meta device, on which MACs are counted, knows none."""
-    return nullcontext() if device == 'meta' else torch.autocast(device, enabled=False)
 
 
 class DisentangledNonLocal(nn.Module):
@@ -48,7 +43,7 @@ class DisentangledNonLocal(nn.Module):
         """Map (N, width, H, W) to the same shape; the shortcut is the caller's."""
         query, key, value = (layer(x).flatten(2) for layer in (self.query, self.key, self.value))
         # The temperature multiplies the logits by 20: half precision would lose the softmax.
-        with _full_precision(x.device.type):
+        with full_precision(x.device.type):
             query = query.float() - query.float().mean(2, keepdim=True)
             key = key.float() - key.float().mean(2, keepdim=True)
             pairwise = (self.scale * query.transpose(1, 2) @ key).softmax(2)  # (N, HW, HW)
