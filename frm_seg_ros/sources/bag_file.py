@@ -1,0 +1,170 @@
+"""Reading of rosbag2 recordings, whole or cut off, one message at a time."""
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rosbags.rosbag2 import Reader
+from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys.store import Typestore
+
+from frm_seg_ros.core.errors import ConfigError
+from frm_seg_ros.sources.bag_salvage import CutMcap, recover_sqlite
+
+STORAGES = {'.mcap': 'mcap', '.db3': 'sqlite3'}
+
+_log = logging.getLogger(__name__)
+
+
+@lru_cache(maxsize=1)
+def typestore() -> Typestore:
+    """Load the message types of ROS 2 Jazzy; those used here are alike in every distribution."""
+    return get_typestore(Stores.ROS2_JAZZY)
+
+
+@dataclass(frozen=True)
+class Topic:
+    """What a bag holds of one topic.
+
+    Attributes:
+        type: such as `sensor_msgs/msg/Image`.
+        count: messages.
+    """
+
+    type: str
+    count: int
+
+
+class Bag:
+    """A rosbag2 folder, or one .mcap or .db3 file; mcap and sqlite3.
+
+    A folder without metadata.yaml and files cut off in the middle are read as far as they go; at
+    the end of every reading of such a bag one warning says so.
+
+    Attributes:
+        path: where it lies.
+        topics: Topic by name.
+        storage: `mcap` or `sqlite3`.
+        start_ns: time of the first message in nanoseconds; 0 when there is none.
+        duration_ns: from the first message to the last.
+        damage: what is wrong with the bag, one phrase each.
+
+    Raises:
+        ConfigError: if there is no bag, or nothing of it can be read.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path).expanduser()
+        suffixes = _storage_files(self.path)[0].suffixes
+        self.storage = next(STORAGES[suffix] for suffix in suffixes if suffix in STORAGES)
+        self.topics: dict[str, Topic] = {}
+        with _opened(self.path) as (readers, damage):
+            self.damage = tuple(damage)
+            for connection in (item for reader in readers for item in reader.connections):
+                known = self.topics.get(connection.topic, Topic(connection.msgtype, 0))
+                self.topics[connection.topic] = Topic(known.type,
+                                                      known.count + connection.msgcount)
+            filled = [reader for reader in readers if reader.message_count]
+            self.start_ns = min((reader.start_time for reader in filled), default=0)
+            end_ns = max((reader.end_time for reader in filled), default=1)
+            self.duration_ns = max(end_ns - 1 - self.start_ns, 0)   # rosbags' end is exclusive
+
+    def messages(self, topics: Collection[str]) -> Iterator[tuple[str, int, Any]]:
+        """Yield (topic, time of recording in nanoseconds, message) in the order of the bag.
+
+        What cannot be read is left out; one warning at the end tells of it.
+        """
+        broken = 0
+        with _opened(self.path) as (readers, damage):
+            for reader in readers:
+                wanted = [item for item in reader.connections if item.topic in topics]
+                for connection, time_ns, raw in _until_broken(reader, wanted, damage):
+                    try:
+                        message = typestore().deserialize_cdr(raw, connection.msgtype)
+                    except Exception:   # noqa: BLE001  rosbags raises what the bytes lead it into
+                        broken += 1
+                        continue
+                    yield connection.topic, time_ns, message
+        if broken:
+            damage[f'{broken} messages cannot be decoded'] = None
+        if damage:
+            _log.warning('the bag %s is damaged (%s): what can be read was used', self.path,
+                         '; '.join(damage))
+
+
+def _storage_files(path: Path) -> list[Path]:
+    """List the storage files of a bag in order, compressed ones (name.mcap.zstd) too."""
+    if path.is_dir():
+        files = [file for file in path.iterdir() if STORAGES.keys() & set(file.suffixes)]
+        if not files:
+            raise ConfigError(f'{path} is no bag: it holds no .mcap or .db3 file; name a rosbag2 '
+                              'folder')
+        # split recordings are numbered: name_0.mcap .. name_10.mcap
+        return sorted(files, key=lambda file: (len(file.name), file.name))
+    if not path.is_file() or path.suffix not in STORAGES:
+        what = 'no bag that can be read' if path.exists() else 'not there'
+        raise ConfigError(f'{path} is {what}: name a rosbag2 folder, or a .mcap or .db3 file')
+    return [path]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[list[Reader], dict[str, None]]]:
+    """Open readers of all that can be read; give them and what is wrong, one phrase each."""
+    damage: dict[str, None] = {}    # for its order, and since several readers meet the same
+    with ExitStack() as stack:
+        try:
+            readers = [stack.enter_context(Reader(path))]
+        except Exception as error:      # noqa: BLE001  rosbags raises what the bytes lead it into
+            _note(damage, error)
+            opened = [_open_damaged(file, stack, damage) for file in _storage_files(path)]
+            readers = [reader for reader in opened if reader]
+            if not readers:
+                raise ConfigError(f'nothing can be read of the bag {path} '
+                                  f'({"; ".join(damage)}): record it again') from error
+        yield readers, damage
+
+
+def _open_damaged(file: Path, stack: ExitStack, damage: dict[str, None]) -> Reader | None:
+    """Open one storage file, else what is whole of it, else nothing."""
+    try:
+        return stack.enter_context(Reader(file))
+    except Exception as error:      # noqa: BLE001
+        _note(damage, error)
+    try:
+        if file.suffix == '.mcap':
+            rest: Any = CutMcap(file)
+        else:
+            folder = stack.enter_context(TemporaryDirectory(prefix='frm_seg_bag_'))
+            rest = recover_sqlite(file, Path(folder) / file.name)
+        return stack.enter_context(Reader(rest))
+    except Exception as error:      # noqa: BLE001
+        _note(damage, error)
+    return None
+
+
+def _note(damage: dict[str, None], error: Exception) -> None:
+    text = str(error).strip().rstrip('.') or type(error).__name__
+    damage[text[:300]] = None
+
+
+def _until_broken(reader: Reader, connections: list[Any],
+                  damage: dict[str, None]) -> Iterator[tuple[Any, int, bytes]]:
+    """Yield messages up to the first that cannot be read; append the reason to `damage`."""
+    if not connections:     # rosbags takes none for all
+        return
+    messages = reader.messages(connections)
+    while True:
+        try:
+            item = next(messages)
+        except StopIteration:
+            return
+        except Exception as error:      # noqa: BLE001
+            _note(damage, error)
+            return
+        yield item
