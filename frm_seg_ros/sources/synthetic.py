@@ -121,6 +121,6 @@ def _render(street: Street, camera: Camera, seconds: float,
     draw_sky(canvas)
     draw_skyline(canvas, street.look)
     draw_ground(canvas, street.look, street.tables(camera.z))
-    for thing in street.things(camera.z, seconds):
+    for thing in street.things(camera.x, camera.z, seconds):
         _DRAW[type(thing)](canvas, thing)
     return street.look.light.expose(canvas.image, street.look.seed * 7919 + index), canvas.truth

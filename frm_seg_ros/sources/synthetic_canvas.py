@@ -1,6 +1,7 @@
 """Camera and drawing surface of the synthetic source: picture and truth in the same geometry."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import cos, pi, sin
@@ -12,8 +13,12 @@ from frm_seg_ros.sources.synthetic_light import Color, Light
 
 HEIGHT, WIDTH = 360, 480
 NEAR_M = 1.0
+MIN_PX = 3.0  # what is thinner is left out: its label could not be learned
 _SHIFT = 4  # fractional bits of the polygons' corners
 _FAR_PX = 15000.0  # OpenCV keeps corners in 32 bits, 16 of them fractional
+
+
+Levels = Callable[[], list[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -76,8 +81,8 @@ class Camera:
         out = np.empty((len(seen), 2))
         out[:, 0] = WIDTH / 2 + seen[:, 0] * scale
         out[:, 1] = self.horizon - seen[:, 1] * scale
-        np.maximum(out, -_FAR_PX, out)
-        return np.minimum(out, _FAR_PX, out)
+        np.maximum(out, -_FAR_PX, out=out)
+        return np.minimum(out, _FAR_PX, out=out)
 
     def point(self, x: float, y: float, z: float) -> tuple[float, float, float]:
         """Project one point of the street; return column, row, depth in metres."""
@@ -117,9 +122,6 @@ class Canvas:
 
     def fill(self, corners: np.ndarray, rgb: Color, label: int | None) -> None:
         """Fill a polygon given in px, smooth in the picture, sharp in the truth."""
-        low, high = corners.min(0), corners.max(0)
-        if high[0] < 0 or high[1] < 0 or low[0] > WIDTH or low[1] > HEIGHT:
-            return
         fixed = np.round(corners * (1 << _SHIFT)).astype(np.int32)[None]
         cv2.fillPoly(self.image, fixed, rgb, cv2.LINE_AA, _SHIFT)
         if label is not None:
@@ -132,14 +134,15 @@ class Canvas:
         if len(seen) >= 3:
             self.fill(self.camera.pixels(seen), self.light.shade(albedo, depth, lit), label)
 
-    def wall(self, ends: np.ndarray, height: tuple[float, float], levels: list[np.ndarray],
+    def wall(self, ends: np.ndarray, height: tuple[float, float], levels: Levels,
              lit: float, label: int) -> None:
         """Draw an upright textured wall.
 
         Args:
             ends: (2, 2) where it stands, metres right and along; first the texture's left end.
             height: metres above the ground of its foot and top.
-            levels: pyramid of the texture, (h, w, 3) uint8 RGB.
+            levels: gives the pyramid of the texture, (h, w, 3 or 4) uint8 RGB and coverage; asked
+                only when the wall is in view.
             lit: light on it.
             label: train id.
         """
@@ -151,7 +154,7 @@ class Canvas:
         if box is None:
             return
         left, top, right, bottom = box
-        texture = _level(levels, corners)
+        texture = _level(levels(), corners)
         rows, columns = texture.shape[:2]
         source = np.float32([[start * columns, 0], [end * columns, 0],
                              [end * columns, rows], [start * columns, rows]])
@@ -179,7 +182,7 @@ class Canvas:
             -> tuple[np.ndarray, float, float, float] | None:
         feet = self.camera.view(np.insert(ends, 1, height[0], 1))
         start, end = 0.0, 1.0
-        (near_a, near_b) = feet[:, 2]
+        near_a, near_b = feet[:, 2]
         if max(near_a, near_b) < NEAR_M + 0.05:
             return None
         if near_a < NEAR_M:

@@ -1,11 +1,11 @@
 """Cars of the synthetic source: a side profile drawn out to a body, with glass and lights."""
 from __future__ import annotations
 
-from math import cos, sin
+from math import cos, hypot, sin
 
 import numpy as np
 
-from frm_seg_ros.sources.synthetic_canvas import Canvas
+from frm_seg_ros.sources.synthetic_canvas import MIN_PX, WIDTH, Canvas
 from frm_seg_ros.sources.synthetic_light import Color
 from frm_seg_ros.sources.synthetic_world import Car
 
@@ -42,28 +42,36 @@ class _Body:
         self.length = profile[-1][0]
         self.canvas, self.car = canvas, car
         self.c, self.s = cos(car.heading), sin(car.heading)
-        self.middle = self.view([(self.length / 2, 0.7, 0.0)])[0]
+        self.center = self.view([(self.length / 2, 0.7, 0.0)])[0].tolist()
 
     def view(self, points: list[tuple[float, float, float]]) -> np.ndarray:
-        along, up, across = np.asarray(points, float).T
-        along = along - self.length / 2
-        x = self.car.x + along * self.s + across * self.c
-        z = self.car.z + self.length / 2 + along * self.c - across * self.s
-        return self.canvas.camera.view(np.stack([x, up, z], 1))
+        out = np.array(points, float)
+        along, across = out[:, 0] - self.length / 2, out[:, 2].copy()
+        out[:, 0] = self.car.x + along * self.s + across * self.c
+        out[:, 2] = self.car.z + self.length / 2 + along * self.c - across * self.s
+        return self.canvas.camera.view(out)
 
     def faces_us(self, seen: np.ndarray) -> tuple[bool, float]:
         """Tell whether a face looks at the camera, and the height of its normal, -1..1."""
-        normal = np.cross(seen[1] - seen[0], seen[2] - seen[0])
-        normal /= np.linalg.norm(normal) + 1e-9
-        if normal @ (seen.mean(0) - self.middle) < 0:
-            normal = -normal
-        return bool(normal @ seen.mean(0) < 0), float(normal[1])
+        (x, y, z), (bx, by, bz), (cx, cy, cz) = seen[:3].tolist()
+        bx, by, bz, cx, cy, cz = bx - x, by - y, bz - z, cx - x, cy - y, cz - z
+        nx, ny, nz = by * cz - bz * cy, bz * cx - bx * cz, bx * cy - by * cx
+        mx, my, mz = self.center
+        out = nx * (x + 0.5 * cx - mx) + ny * (y + 0.5 * cy - my) + nz * (z + 0.5 * cz - mz)
+        towards = nx * x + ny * y + nz * z
+        up = ny / (hypot(nx, ny, nz) + 1e-9)
+        return (towards < 0, up) if out > 0 else (towards > 0, -up)
 
 
 def draw_car(canvas: Canvas, car: Car) -> None:
     """Draw a car with its shadow, far faces first."""
     body = _Body(canvas, car)
-    if body.middle[2] < -2 or 1.4 * canvas.camera.focal / max(body.middle[2], 1) < 6:
+    right, _, depth = body.center
+    reach = body.length * 0.6 + 1
+    if depth < -reach or abs(right) - reach > (depth + reach) * WIDTH / 2 / canvas.camera.focal:
+        return
+    size = 1.4 * canvas.camera.focal / max(depth, 1)
+    if size < 2 * MIN_PX:
         return
     _shadow(canvas, body)
     faces = [*_strips(body), *_sides(body)]
@@ -71,10 +79,10 @@ def draw_car(canvas: Canvas, car: Car) -> None:
         towards, up = body.faces_us(seen)
         if not towards:
             continue
-        lit = canvas.light.side(-1 if seen[:, 0].mean() < body.middle[0] else 1)
+        lit = canvas.light.side(-1 if seen[:, 0].mean() < right else 1)
         lit = lit * 0.78 + 0.4 * max(up, 0)
         canvas.face(seen, rgb, lit, CAR)
-        for part, tone in details:
+        for part, tone in details if size > 4 * MIN_PX else details[:1]:
             canvas.face(body.view(part), tone, lit, CAR)
 
 
@@ -93,9 +101,10 @@ def _strips(body: _Body) -> list[Face]:
     """Give the faces across the car, from the rear bumper to the front one."""
     profile = _PROFILES[body.car.kind]
     out: list[Face] = []
+    edges = body.view([(along, up, side * half) for along, up, half, _ in profile
+                       for side in (-1, 1)])
     for index, (a, b) in enumerate(zip(profile, profile[1:])):
-        seen = body.view([(a[0], a[1], -a[2]), (a[0], a[1], a[2]), (b[0], b[1], b[2]),
-                          (b[0], b[1], -b[2])])
+        seen = edges[[2 * index, 2 * index + 1, 2 * index + 3, 2 * index + 2]]
         details = []
         rgb = body.car.color
         if a[3] == 'g':
@@ -115,7 +124,7 @@ def _mix(a: tuple, b: tuple, up: float, across: float) -> tuple[float, float, fl
 
 
 def _glass(car: Car) -> Color:
-    level = 22 + (sum(car.color) * 7 + car.kind.__len__() * 31) % 60
+    level = 22 + sum(car.color) * 7 % 60
     return (level, level * 1.04, level * 1.1)
 
 
@@ -140,8 +149,7 @@ def _sides(body: _Body) -> list[Face]:
     out: list[Face] = []
     for side in (-1, 1):
         seen = body.view([(along, up, side * wide) for along, up, wide, _ in profile])
-        lean = {up: wide for _, up, wide, _ in profile}
-        narrow = min(lean.values())
+        narrow = min(point[2] for point in profile)
 
         def wide(up: float) -> float:
             return half - (half - narrow) * max(up - 0.9, 0) / (top - 0.9)

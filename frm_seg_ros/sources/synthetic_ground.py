@@ -49,11 +49,12 @@ def draw_skyline(canvas: Canvas, look: Look) -> None:
     grain = 1 + 0.12 * noise(0.7, 44)[:bottom - top, place]
     picture = np.clip(colors[None] * grain[..., None], 0, 255)
     canvas.image[top:bottom][inside] = picture[inside]
-    canvas.truth[top:bottom][inside] = np.broadcast_to(np.where(trees, TREE, BUILDING), inside.shape)[inside]
+    labels = np.broadcast_to(np.where(trees, TREE, BUILDING), inside.shape)
+    canvas.truth[top:bottom][inside] = labels[inside]
 
 
 class _Patch:
-    """The ground's pixels, (rows, 480) float32: depth, and place across and along the look."""
+    """The ground's pixels, (rows, 480) float32: depth, and place across and along the street."""
 
     def __init__(self, canvas: Canvas) -> None:
         camera = canvas.camera
@@ -157,13 +158,14 @@ def _paint(colors: np.ndarray, patch: _Patch, look: Look, tables: Tables,
 
 
 def _kerbs(colors: np.ndarray, patch: _Patch, look: Look, tables: Tables) -> None:
+    stone = gutter = np.float32(0)
     for row, side in enumerate((-1, 1)):
         edge = side * look.half_road(side)
         there = tables.ground[row][patch.cell] != 0
-        stone = (patch.line(edge + side * 0.09, 0.18) * there)[..., None]
-        colors += (np.float32(look.kerb_color) - colors) * stone
-        gutter = (patch.line(edge - side * 0.06, 0.12) * there * 0.45)[..., None]
-        colors *= 1 - gutter
+        stone = stone + patch.line(edge + side * 0.09, 0.18) * there
+        gutter = gutter + patch.line(edge - side * 0.06, 0.12) * there
+    colors += (np.float32(look.kerb_color) - colors) * stone[..., None]
+    colors *= (1 - 0.45 * gutter)[..., None]
 
 
 def _shadow(patch: _Patch, canvas: Canvas, look: Look,

@@ -76,7 +76,7 @@ class Light:
         low = color(rng, 205, 250, 8)
         blue = rng.uniform(0, 70) if bright else rng.uniform(0, 14)
         level = rng.uniform(180, 240) if weather != 'rain' else rng.uniform(140, 210)
-        boost = 1.9 if weather == 'dusk' and rng.random() < 0.6 else 1.3
+        boost = 1.5 if weather == 'dusk' and rng.random() < 0.6 else 1.3
         top = (max(level - blue, 0) * boost / 1.3, level - blue * 0.4, level + 8)
         return cls(
             sun_side=rng.choice([-1, 1]) if bright else 0,
@@ -111,7 +111,7 @@ class Light:
     def expose(self, image: np.ndarray, seed: int) -> np.ndarray:
         """Take the picture: exposure, vignette, blur, noise, JPEG; uint8 RGB in and out."""
         level = np.arange(256) / 255
-        table = [np.clip((level * gain) ** self.gamma + (self.white - gain) * level ** 5, 0, 1)
+        table = [np.clip((level * gain) ** self.gamma + (self.white - gain) * level ** 3, 0, 1)
                  for gain in self.gain]
         table = (np.stack(table, 1) * 255)[None].astype(np.uint8)
         image = cv2.LUT(image, table)

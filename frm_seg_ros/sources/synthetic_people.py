@@ -6,7 +6,7 @@ from random import Random
 
 import numpy as np
 
-from frm_seg_ros.sources.synthetic_canvas import Canvas
+from frm_seg_ros.sources.synthetic_canvas import WIDTH, Canvas
 from frm_seg_ros.sources.synthetic_light import Color, color
 from frm_seg_ros.sources.synthetic_world import Person
 
@@ -53,6 +53,8 @@ def draw_person(canvas: Canvas, person: Person) -> None:
     """Draw a walker or cyclist, unless too small to see."""
     place = canvas.camera.point(person.x, 0, person.z)
     if place[2] < 2.2 or 1.75 * canvas.camera.focal / place[2] < MIN_TALL_PX:
+        return
+    if not -60 < place[0] < WIDTH + 60:
         return
     figure, rng = _Figure(canvas, person, place), Random(person.seed)
     spot = figure.scale * 0.3

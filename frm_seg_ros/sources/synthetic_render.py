@@ -1,20 +1,19 @@
 """Drawing of what stands along the synthetic street: houses, trees, fences, posts, signs."""
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import cos, pi, sin
 from random import Random
 
 import numpy as np
 
-from frm_seg_ros.sources.synthetic_canvas import Canvas
+from frm_seg_ros.sources.synthetic_canvas import MIN_PX, Canvas
 from frm_seg_ros.sources.synthetic_facade import facade, plain_wall
 from frm_seg_ros.sources.synthetic_light import Color, color
 from frm_seg_ros.sources.synthetic_texture import crown, fence, noise, pyramid
 from frm_seg_ros.sources.synthetic_world import Barrier, Building, Post, Tree
 
 BUILDING, POLE, TREE, SIGN, FENCE = 1, 2, 5, 6, 7
-MIN_PX = 3.0  # what is thinner is left out: its label could not be learned
 
 
 def draw_building(canvas: Canvas, house: Building) -> None:
@@ -30,14 +29,14 @@ def draw_building(canvas: Canvas, house: Building) -> None:
         _roof(canvas, house, x, lit)
     if depth < 30:
         canvas.wall(np.array([[x, house.z0], [deep, house.z0]]), (0, house.height),
-                    _end_wall(house), 0.85, BUILDING)
+                    partial(_end_wall, house), 0.85, BUILDING)
     else:
         _flat_end(canvas, house, x, deep)
     if house.roof:
         gable = np.array([[x, house.height, house.z0], [x + house.side * 4.5, ridge, house.z0],
                           [deep, house.height, house.z0]])
         canvas.face(canvas.camera.view(gable), house.color, 0.8, BUILDING)
-    canvas.wall(ends, (0, house.height), facade(house), lit, BUILDING)
+    canvas.wall(ends, (0, house.height), partial(facade, house), lit, BUILDING)
 
 
 def _flat_end(canvas: Canvas, house: Building, x: float, deep: float) -> None:
@@ -73,8 +72,8 @@ def draw_barrier(canvas: Canvas, barrier: Barrier) -> None:
         return
     lit = canvas.light.side(1 if barrier.x > 0 else -1)
     ends = np.array([[barrier.x, barrier.z0], [barrier.x, barrier.z1]])
-    levels = _hedge(barrier.color) if barrier.kind == 'hedge' else _fence(barrier)
-    canvas.wall(ends, (0, barrier.height), levels, lit,
+    levels = _hedge if barrier.kind == 'hedge' else partial(_fence, barrier.kind)
+    canvas.wall(ends, (0, barrier.height), partial(levels, barrier.color), lit,
                 TREE if barrier.kind == 'hedge' else FENCE)
 
 
@@ -84,12 +83,8 @@ def _hedge(rgb: Color) -> list[np.ndarray]:
     return pyramid(np.clip(field[..., None] * np.float32(rgb), 0, 255).astype(np.uint8))
 
 
-def _fence(barrier: Barrier) -> list[np.ndarray]:
-    return _tinted_fence(barrier.kind, barrier.color)
-
-
 @lru_cache(maxsize=64)
-def _tinted_fence(kind: str, rgb: Color) -> list[np.ndarray]:
+def _fence(kind: str, rgb: Color) -> list[np.ndarray]:
     return [np.dstack([np.clip(level[..., :1] / 128 * np.float32(rgb), 0, 255),
                        level[..., 1:]]).astype(np.uint8) for level in fence(kind)]
 

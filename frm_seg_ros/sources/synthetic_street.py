@@ -1,23 +1,23 @@
-"""Where things stand along the synthetic street, and who moves through it."""
+"""Where things stand along the synthetic street."""
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from math import pi, sin
+from math import pi
 from random import Random
 
 import numpy as np
 
 from frm_seg_ros.sources.synthetic_light import color, leafy, warm
+from frm_seg_ros.sources.synthetic_traffic import moving, random_car
 from frm_seg_ros.sources.synthetic_world import (
-    LANE_M, Barrier, Building, Car, Look, Person, Post, Thing, Tree)
+    Barrier, Building, Car, Look, Post, Thing, Tree)
 
 CHUNK_M = 40  # the street is made in pieces of this length, each from its own seed
 CELL_M = 0.25  # length of one cell of the tables along the street
 BACK_CELLS, CELLS = 160, 960  # the tables reach from 40 m behind the camera to 200 m ahead
 SIDE_ROAD, PAVED, GRASS, YARD = 0, 1, 2, 3  # ground behind the pavement
-VISIBLE_M = 150.0
+VISIBLE_M = 130.0
 _FENCES = ('railing', 'railing', 'panel', 'mesh', 'picket')
 
 
@@ -58,13 +58,13 @@ class Street:
         self.look = Look(seed)
         self.chunk = lru_cache(maxsize=16)(self._make)
 
-    def things(self, z: float, seconds: float) -> list[Thing]:
-        """List what may be seen from `z` on, far to near."""
+    def things(self, x: float, z: float, seconds: float) -> list[Thing]:
+        """List what may be seen by a camera at (x, z) metres, far to near."""
         pieces = range(int(z // CHUNK_M) - 1, int((z + VISIBLE_M) // CHUNK_M) + 1)
         found = [pair for index in pieces for pair in self.chunk(index).things]
         found += [(thing.z, thing) for thing in moving(self.look, z, seconds)]
         found = [pair for pair in found if z - 14 < pair[0] < z + VISIBLE_M]
-        return [thing for _, thing in sorted(found, key=lambda pair: -pair[0])]
+        return [thing for _, thing in sorted(found, key=lambda pair: -_far(*pair, x))]
 
     def tables(self, z: float) -> Tables:
         """Make the ground's tables around `z`."""
@@ -95,6 +95,13 @@ class Street:
         if rng.random() < 0.2:
             chunk.zebra = start + rng.uniform(4, 30)
         return chunk
+
+
+def _far(order: float, thing: Thing, x: float) -> float:
+    """Rank a thing for painting: along the street and, side by side, away from the camera."""
+    if isinstance(thing, Building):
+        return order + 0.8 * thing.front
+    return order + 0.8 * abs(thing.x - x) + (2.0 if isinstance(thing, Car) else 0.0)
 
 
 def _plots(chunk: Chunk, look: Look, rng: Random, side: int,
@@ -164,8 +171,9 @@ def _tree(chunk: Chunk, rng: Random, x: float, z: float, order: float) -> None:
     trunk = 0.0 if rng.random() < 0.15 else tall * rng.uniform(0.18, 0.4)
     if not trunk:
         tall *= 0.35
+    leaves = leafy(color(rng, 40, 120, 9), rng.uniform(0, 26))
     chunk.things.append((order, Tree(x, z, trunk, tall - trunk, tall * rng.uniform(0.5, 0.8),
-                                     rng.randrange(24), leafy(color(rng, 40, 120, 9), rng.uniform(0, 26)))))
+                                     rng.randrange(24), leaves)))
 
 
 def _corner(chunk: Chunk, look: Look, rng: Random, side: int,
@@ -182,7 +190,7 @@ def _corner(chunk: Chunk, look: Look, rng: Random, side: int,
                                                    z0 + 3.5, 1.1, 'railing', color(rng, 30, 140))))
     if rng.random() < 0.4:
         x = side * (look.half_road(side) + rng.uniform(1, 3))
-        chunk.things.append((span[0] + 2.5, _car(rng, x, sum(span) / 2, -side * pi / 2)))
+        chunk.things.append((span[0] + 2.5, random_car(rng, x, sum(span) / 2, -side * pi / 2)))
 
 
 def _furniture(chunk: Chunk, look: Look, rng: Random, side: int, start: float,
@@ -200,6 +208,8 @@ def _furniture(chunk: Chunk, look: Look, rng: Random, side: int, start: float,
         elif pick < 0.3:
             kind, tall = 'bollard', rng.uniform(0.8, 1.2)
         elif pick < 0.42:
+            if not _walled(chunk, side, z):
+                continue
             kind, tall = 'shop', rng.uniform(2.8, 4)
         elif pick < 0.42 + look.green * 0.3:
             _tree(chunk, rng, side * (kerb + 0.3), z, z)
@@ -211,65 +221,15 @@ def _furniture(chunk: Chunk, look: Look, rng: Random, side: int, start: float,
                                      color(rng, 25, 150, 8))))
 
 
+def _walled(chunk: Chunk, side: int, z: float) -> bool:
+    return any(one == side and z0 <= z < z1 and ground == PAVED
+               for one, z0, z1, ground, _ in chunk.plots)
+
+
 def _parked(chunk: Chunk, look: Look, rng: Random, side: int, start: float,
             open_z: tuple[float, float]) -> None:
     for step in range(6):
         z = start + 6.6 * step + rng.uniform(0.2, 1.8)
         if rng.random() < look.cars * 0.75 and not open_z[0] - 5 < z < open_z[1]:
             x = side * (look.half_road(side) - 1.0)
-            chunk.things.append((z, _car(rng, x, z, 0.0 if rng.random() < 0.75 else pi)))
-
-
-def _car(rng: Random, x: float, z: float, heading: float) -> Car:
-    kind = rng.choices(['hatch', 'saloon', 'van', 'bus'], [6, 4, 2, 0.6])[0]
-    vivid = color(rng, 30, 150, 45 if rng.random() < 0.4 else 6)
-    bright = rng.random() < 0.25
-    return Car(x, z, heading, kind, color(rng, 160, 225, 6) if bright else vivid)
-
-
-def moving(look: Look, z: float, seconds: float) -> Iterator[Thing]:
-    """List who moves: cars ahead and oncoming, cyclists, walkers; all in closed form of time."""
-    yield from _ahead(look, z, seconds)
-    for rng, place in _slots(look, 'oncoming', z, seconds, -look.speed, 22.0):
-        if rng.random() < look.cars * 0.6:
-            yield _car(rng, LANE_M / 2 + 0.1, place, pi)
-    for rng, place in _slots(look, 'cyclist', z, seconds, 4.0, 17.0):
-        if rng.random() < 0.75:
-            x = -(LANE_M - rng.uniform(0.25, 0.5))
-            yield Person(x, place, True, 0, seconds * 1.2 + rng.random(), rng.randrange(1 << 30))
-    for side in (-1, 1):
-        for way in (-1, 1):
-            name = f'walker {side} {way}'
-            for rng, place in _slots(look, name, z, seconds, 1.3 * way, 8.0):
-                yield from _walkers(look, rng, side, way, place, seconds)
-
-
-def _walkers(look: Look, rng: Random, side: int, way: int, place: float,
-             seconds: float) -> Iterator[Person]:
-    if rng.random() > look.crowd * 0.55:
-        return
-    for _ in range(rng.choice([1, 1, 1, 2, 2, 3])):
-        x = side * (look.half_road(side) + rng.uniform(0.8, look.pavement_m - 0.35))
-        yield Person(x, place + rng.uniform(-0.4, 0.4), False, way * (rng.random() < 0.5),
-                     seconds * 0.9 + rng.random(), rng.randrange(1 << 30))
-
-
-def _slots(look: Look, name: str, z: float, seconds: float, speed: float,
-           length: float) -> Iterator[tuple[Random, float]]:
-    """Walk through slots that move with `speed`; yield each one's random numbers and place."""
-    shift = speed * seconds
-    first = int((z - 5 - shift) // length)
-    for index in range(first, first + int(110 / length) + 1):
-        rng = Random(f'{name} {look.seed} {index}')
-        yield rng, (index + rng.uniform(0.1, 0.9)) * length + shift
-
-
-def _ahead(look: Look, z: float, seconds: float) -> Iterator[Thing]:
-    """Let cars drive ahead at a slowly changing gap, and somebody cycle across the view."""
-    rng = Random(f'ahead {look.seed}')
-    gap = rng.uniform(9, 30)
-    swing, phase = rng.uniform(1, 4), rng.uniform(0, 6)
-    for _ in range(rng.choices([0, 1, 2, 3], [2, 4, 3, 1])[0]):
-        place = z + gap + swing * sin(seconds * 0.35 + phase)
-        yield _car(rng, -LANE_M / 2 + rng.uniform(-0.2, 0.2), place, 0.0)
-        gap += rng.uniform(9, 16)
+            chunk.things.append((z, random_car(rng, x, z, 0.0 if rng.random() < 0.75 else pi)))
