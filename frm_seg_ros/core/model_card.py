@@ -102,6 +102,16 @@ class ModelCard:
         return path
 
 
+    def check_files(self) -> None:
+        """Check the hash of every file that the card lists.
+
+        Raises:
+            ConfigError: as `file` does.
+        """
+        for name in self.files:
+            self.file(name)
+
+
 def _listed(names: set[str]) -> str:
     return ', '.join(sorted(map(str, names))) or 'nothing'
 

@@ -1,0 +1,47 @@
+"""ONNX Runtime on the CPU."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnxruntime
+
+from frm_seg_ros.backends.base import Labels
+from frm_seg_ros.core.decode import decode
+from frm_seg_ros.core.errors import ConfigError
+from frm_seg_ros.core.model_card import ONNX, ModelCard
+from frm_seg_ros.core.normalise import normalise
+
+
+class OnnxRuntimeBackend:
+    """The model's ONNX file in ONNX Runtime; see `base.Backend`."""
+
+    name = 'onnxruntime'
+    device = 'cpu'
+
+    def __init__(self, card: ModelCard, device: str) -> None:
+        if device == 'cuda':
+            raise ConfigError('backend onnxruntime runs on the CPU only, device is cuda: choose '
+                              'backend torch for CUDA, or device cpu')
+        card.check_files()
+        self._card = card
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        # Threads that wait by spinning would take the cores from the rest of the node.
+        options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(card.file(ONNX)), options, providers=['CPUExecutionProvider'])
+        except Exception as error:  # the runtime raises a dozen kinds of its own
+            raise ConfigError(f'ONNX Runtime cannot load {card.folder / ONNX}: {error}') from error
+
+    def run(self, images: np.ndarray, sizes: Sequence[tuple[int, int]],
+            confidence: bool = False) -> list[Labels]:
+        """Label a batch; see `base.Backend.run`."""
+        inputs = normalise(images, self._card.mean, self._card.std)
+        logits = self._session.run(None, {self._session.get_inputs()[0].name: inputs})[0]
+        return [decode(each, size, confidence) for each, size in zip(logits, sizes, strict=True)]
+
+    def close(self) -> None:
+        """Free the session."""
+        del self._session

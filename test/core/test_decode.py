@@ -1,0 +1,72 @@
+"""Decoding against a slow float64 twin."""
+import numpy as np
+import pytest
+
+from frm_seg_ros.core.decode import decode
+
+
+def upsampled(logits, size):
+    """Up-sample (classes, h, w) to (classes, *size) in float64, straight from the definition."""
+    result = logits.astype(np.float64)
+    for axis, wanted in ((1, size[0]), (2, size[1])):
+        coarse = result.shape[axis]
+        place = (np.arange(wanted) + 0.5) * coarse / wanted - 0.5
+        place = np.clip(place, 0, coarse - 1)
+        low = np.floor(place).astype(int)
+        high = np.minimum(low + 1, coarse - 1)
+        weight = (place - low).reshape([-1 if a == axis else 1 for a in range(3)])
+        result = (1 - weight) * result.take(low, axis) + weight * result.take(high, axis)
+    return result
+
+
+def smooth_logits(rng, classes, height, width):
+    """Make logits with regions, as a network gives them: noise blurred, plus fine noise."""
+    import cv2
+    noise = rng.normal(size=(classes, height, width)).astype(np.float32)
+    blurred = np.stack([cv2.GaussianBlur(each, (0, 0), 3) for each in noise])
+    return 40 * blurred + 0.5 * rng.normal(size=noise.shape).astype(np.float32)
+
+
+SIZES = [((24, 40), (96, 160)), ((23, 31), (375, 500)), ((16, 16), (16, 16)),
+         ((16, 20), (7, 9)), ((2, 3), (61, 5)), ((1, 1), (4, 4))]
+
+
+@pytest.mark.parametrize(('coarse', 'size'), SIZES)
+@pytest.mark.parametrize('classes', [1, 2, 11, 255])
+def test_labels_equal_float64_within_four_ulp(coarse, size, classes):
+    rng = np.random.default_rng(classes)
+    for logits in (smooth_logits(rng, classes, *coarse),
+                   rng.normal(size=(classes, *coarse)).astype(np.float32)):
+        labels, confidence = decode(logits, size)
+        exact = upsampled(logits, size)
+        assert confidence is None
+        assert labels.shape == size
+        lead = exact.max(0) - np.take_along_axis(exact, labels[None].astype(int), 0)[0]
+        # float32 logits carry half an ulp each; four of them are summed.
+        assert lead.max() <= 4 * np.spacing(np.abs(logits).max())
+
+
+def test_lowest_id_wins_a_tie():
+    logits = np.zeros((3, 4, 4), np.float32)
+    logits[0, :, :2] = -1
+    labels, _ = decode(logits, (16, 16))
+    assert (labels[:, 10:] == 0).all()
+    assert (labels[:, :6] == 1).all()
+
+
+def test_a_class_that_wins_no_corner_can_win_inside():
+    logits = np.array([[[1, -1]], [[-1, 1]], [[0.9, 0.9]]], np.float32)
+    labels, _ = decode(logits, (1, 8))
+    assert 2 in labels
+    exact = upsampled(logits, (1, 8)).argmax(0)
+    assert np.array_equal(labels, exact)
+
+
+def test_confidence_is_the_upsampled_softmax_maximum():
+    logits = smooth_logits(np.random.default_rng(0), 5, 12, 15) / 3
+    _, confidence = decode(logits, (47, 61), confidence=True)
+    exponent = np.exp(logits.astype(np.float64))
+    expected = 255 * upsampled((exponent / exponent.sum(0)).max(0, keepdims=True), (47, 61))[0]
+    # Half a step of rounding, and float32 on the way.
+    assert np.abs(confidence - expected).max() <= 0.51
+    assert confidence.min() < 120 < 200 < confidence.max()
