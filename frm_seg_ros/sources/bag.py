@@ -149,8 +149,8 @@ class _Drops:
 
     def tell(self) -> None:
         for reason, (count, first) in self._found.items():
-            _log.warning('%d images of the bag %s were left out (%s), the first because: %s',
-                         count, self._path, reason, first)
+            _log.warning('images of the bag %s left out: %d (%s), the first because: %s',
+                         self._path, count, reason, first)
 
 
 def stamp_ns(message: Any) -> int:

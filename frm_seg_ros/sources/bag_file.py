@@ -44,8 +44,8 @@ class Topic:
 class Bag:
     """A rosbag2 folder, or one .mcap or .db3 file; mcap and sqlite3.
 
-    A folder without metadata.yaml and files cut off in the middle are read as far as they go; at
-    the end of every reading of such a bag one warning says so.
+    A folder without metadata.yaml and files cut off in the middle are read as far as they go; one
+    warning says so.
 
     Attributes:
         path: where it lies.
@@ -64,6 +64,7 @@ class Bag:
         suffixes = _storage_files(self.path)[0].suffixes
         self.storage = next(STORAGES[suffix] for suffix in suffixes if suffix in STORAGES)
         self.topics: dict[str, Topic] = {}
+        self._told: set[str] = set()
         with _opened(self.path) as (readers, damage):
             self.damage = tuple(damage)
             for connection in (item for reader in readers for item in reader.connections):
@@ -78,7 +79,7 @@ class Bag:
     def messages(self, topics: Collection[str]) -> Iterator[tuple[str, int, Any]]:
         """Yield (topic, time of recording in nanoseconds, message) in the order of the bag.
 
-        What cannot be read is left out; one warning at the end tells of it.
+        What cannot be read is left out; a warning at the end of the first reading tells of it.
         """
         broken = 0
         with _opened(self.path) as (readers, damage):
@@ -92,10 +93,11 @@ class Bag:
                         continue
                     yield connection.topic, time_ns, message
         if broken:
-            damage[f'{broken} messages cannot be decoded'] = None
-        if damage:
-            _log.warning('the bag %s is damaged (%s): what can be read was used', self.path,
-                         '; '.join(damage))
+            damage[f'messages that cannot be decoded: {broken}'] = None
+        found = '; '.join(damage)
+        if found and found not in self._told:
+            self._told.add(found)
+            _log.warning('the bag %s is damaged (%s): what can be read was used', self.path, found)
 
 
 def _storage_files(path: Path) -> list[Path]:

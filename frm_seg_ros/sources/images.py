@@ -39,9 +39,9 @@ def open_images(text: str) -> ImageFolder | Video:
                       f'{", ".join(VIDEOS)} file')
 
 
-def natural(text: str) -> list[tuple[int, str]]:
-    """Give a key that sorts `frame9` before `frame10`."""
-    return [(int(part), '') if part.isdecimal() else (-1, part)
+def natural(text: str) -> list[tuple[bool, int, str]]:
+    """Give a key that sorts `frame9` before `frame10`, and numbers before letters."""
+    return [(False, int(part), '') if part.isdecimal() else (True, 0, part)
             for part in re.split(r'(\d+)', text) if part]
 
 

@@ -1,0 +1,359 @@
+"""Bags as sources: pixels, stamps and truth by value, and every way in which a bag can be bad."""
+from __future__ import annotations
+
+import logging
+import shutil
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+from rosbags.rosbag2 import StoragePlugin, Writer
+
+from frm_seg_ros.core.errors import ConfigError
+from frm_seg_ros.sources import bag as bag_module
+from frm_seg_ros.sources.bag import open_bag, read_images
+from frm_seg_ros.sources.bag_file import Bag, typestore
+from frm_seg_ros.sources.base import open_source
+
+IMAGE = 'sensor_msgs/msg/Image'
+COMPRESSED = 'sensor_msgs/msg/CompressedImage'
+STRING = 'std_msgs/msg/String'
+MS = 10**6
+SUFFIX = {'mcap': 'mcap', 'sqlite3': 'db3'}
+
+
+def header(stamp_ns, frame_id='front'):
+    types = typestore().types
+    stamp = types['builtin_interfaces/msg/Time'](sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
+    return types['std_msgs/msg/Header'](stamp=stamp, frame_id=frame_id)
+
+
+def image(stamp_ns, array, encoding='rgb8', **changes):
+    fields = {'header': header(stamp_ns), 'height': array.shape[0], 'width': array.shape[1],
+              'encoding': encoding, 'is_bigendian': 0, 'step': array[0].size,
+              'data': array.reshape(-1), **changes}
+    return typestore().types[IMAGE](**fields)
+
+
+def compressed(stamp_ns, array):
+    data = cv2.imencode('.png', cv2.cvtColor(array, cv2.COLOR_RGB2BGR))[1].reshape(-1)
+    return typestore().types[COMPRESSED](header=header(stamp_ns), format='png', data=data)
+
+
+def string(text):
+    return typestore().types[STRING](data=text)
+
+
+def write(path, messages, storage='mcap', empty=()):
+    """Write (topic, time of recording, message); a message may be raw bytes of an Image."""
+    with Writer(path, version=8, storage_plugin=StoragePlugin[storage.upper()]) as writer:
+        connections = {}
+        for topic, msgtype in empty:
+            connections[topic] = writer.add_connection(topic, msgtype, typestore=typestore())
+        for topic, time_ns, message in messages:
+            raw = isinstance(message, bytes)
+            msgtype = IMAGE if raw else message.__msgtype__
+            if topic not in connections:
+                connections[topic] = writer.add_connection(topic, msgtype, typestore=typestore())
+            data = message if raw else typestore().serialize_cdr(message, msgtype)
+            writer.write(connections[topic], time_ns, data)
+    return path
+
+
+def pictures(count, size=(6, 8)):
+    rng = np.random.default_rng(5)
+    return [(rng.integers(0, 256, (*size, 3), np.uint8), rng.integers(0, 11, size, np.uint8))
+            for _ in range(count)]
+
+
+def stamp(index):
+    return 10**9 + 50 * MS * index
+
+
+def drive(count, late=0, size=(6, 8), truth='/seg/label_image'):
+    """Make the messages of a labelled drive at 20 Hz; truth comes `late` frames later."""
+    made = [('/cam/label_space', stamp(0), string('camvid'))]
+    for index, (picture, labels) in enumerate(pictures(count, size)):
+        made.append(('/cam/image', stamp(index), image(stamp(index), picture)))
+        made.append((truth, stamp(index + late) + 1,
+                     image(stamp(index), labels, 'mono8')))
+    return sorted(made, key=lambda item: item[1])
+
+
+def assert_drive(frames, count, size=(6, 8)):
+    wanted = pictures(count, size)
+    assert [frame.stamp_ns for frame in frames] == [stamp(index) for index in range(count)]
+    for frame, (picture, labels) in zip(frames, wanted, strict=True):
+        np.testing.assert_array_equal(frame.image, picture)
+        np.testing.assert_array_equal(frame.truth, labels)
+        assert frame.frame_id == 'front'
+
+
+@pytest.mark.parametrize('single', [False, True])
+@pytest.mark.parametrize('storage', SUFFIX)
+def test_labelled_drive(tmp_path, storage, single, caplog):
+    path = write(tmp_path / 'bag', drive(5), storage)
+    path = path / f'bag.{SUFFIX[storage]}' if single else path
+    source = open_source(f'bag:{path}')
+    assert (len(source), source.label_space.name) == (5, 'camvid')
+    assert source.rate_hz == pytest.approx(20)
+    assert (source.image_topic, source.truth_topic) == ('/cam/image', '/seg/label_image')
+    assert_drive(list(source), 5)
+    assert_drive(list(source), 5)       # anew
+    assert not caplog.records
+
+
+@pytest.mark.parametrize('late', [-3, 3, bag_module.WINDOW - 1])
+def test_truth_may_come_earlier_or_later(tmp_path, late):
+    path = write(tmp_path / 'bag', drive(40, late))
+    assert_drive(list(open_bag(str(path))), 40)
+
+
+def test_memory_is_bounded_by_the_window():
+    """Truth that comes after more than WINDOW images is not waited for."""
+    count, held, most = 50, [0], [0]
+
+    def messages():
+        for index in range(count):
+            held[0] += 1
+            most[0] = max(most[0], held[0])
+            yield '/i', SimpleNamespace(header=header(stamp(index)))
+        for index in range(count):
+            yield '/t', SimpleNamespace(header=header(stamp(index)))
+
+    pairs = []
+    for pair in bag_module._paired(messages(), '/i', '/t'):
+        held[0] -= 1
+        pairs.append(pair)
+    assert most[0] == bag_module.WINDOW + 1
+    assert [truth is None for _, truth in pairs] == [True] * 34 + [False] * 16
+    assert [bag_module.stamp_ns(item) for item, _ in pairs] == [stamp(i) for i in range(count)]
+
+
+def test_frames_without_truth_stay_without(tmp_path):
+    messages = [item for item in drive(6) if item[1] != stamp(2) + 1]
+    frames = list(open_bag(str(write(tmp_path / 'bag', messages))))
+    assert [frame.truth is None for frame in frames] == [False, False, True, False, False, False]
+    np.testing.assert_array_equal(frames[3].truth, pictures(6)[3][1])
+
+
+def test_compressed_images(tmp_path):
+    made = pictures(3)
+    path = write(tmp_path / 'bag', [('/cam/image/compressed', stamp(i), compressed(stamp(i), p))
+                                    for i, (p, _) in enumerate(made)])
+    source = open_bag(str(path))
+    assert (source.label_space, source.truth_topic, len(source)) == (None, None, 3)
+    for index, frame in enumerate(source):
+        np.testing.assert_array_equal(frame.image, made[index][0])
+        assert (frame.truth, frame.stamp_ns) == (None, stamp(index))
+
+
+def test_truth_without_a_label_space(tmp_path):
+    messages = [item for item in drive(2) if item[0] != '/cam/label_space']
+    source = open_bag(str(write(tmp_path / 'bag', messages)))
+    assert source.label_space is None
+    assert_drive(list(source), 2)
+
+
+def test_label_space_that_nobody_knows(tmp_path):
+    messages = [('/x/label_space', 1, string('mars')), *drive(2)[1:]]
+    with pytest.raises(ConfigError, match='no label space is called mars'):
+        open_bag(str(write(tmp_path / 'bag', messages)))
+
+
+@pytest.mark.parametrize('labels, message', [
+    (np.full((6, 8), 11, np.uint8), f'stamp {stamp(0)} .*48 pixels of value 11'),
+    (np.zeros((6, 7), np.uint8), 'is 6x7, its image is 6x8')])
+def test_wrong_truth(tmp_path, labels, message):
+    messages = [*drive(1)[:2], ('/t/labels', stamp(1), image(stamp(0), labels, 'mono8'))]
+    with pytest.raises(ConfigError, match=message):
+        list(open_bag(str(write(tmp_path / 'bag', messages))))
+
+
+def test_several_image_topics(tmp_path):
+    first, second = (picture for picture, _ in pictures(2))
+    labels = pictures(1)[0][1]
+    messages = [('/left/image', 1, image(7, first)), ('/right/image', 1, image(7, second)),
+                ('/a/labels', 1, image(7, labels, 'mono8')),
+                ('/b/labels', 1, image(7, labels + 1, 'mono8'))]
+    path = str(write(tmp_path / 'bag', messages))
+    with pytest.raises(ConfigError, match='2 image topics: /left/image, /right/image; one'):
+        open_bag(path)
+    with pytest.raises(ConfigError, match='2 truth topics: /a/labels, /b/labels; one is wanted'):
+        open_bag(f'{path}#/right/image')
+    (frame,) = open_bag(f'{path}#/right/image#/b/labels')
+    np.testing.assert_array_equal(frame.image, second)
+    np.testing.assert_array_equal(frame.truth, labels + 1)
+    with pytest.raises(ConfigError, match='names 3 topics'):
+        open_bag(f'{path}#/a#/b#/c')
+
+
+@pytest.mark.parametrize('topics, message', [
+    ('#/nope', r'/nope in the bag .* is no such topic.*/cam/image \(sensor_msgs/msg/Image, 2\)'),
+    ('#/cam/label_space', 'is std_msgs/msg/String, wanted sensor_msgs/msg/Image or'),
+    ('#/cam/image#/cam/label_space', 'is std_msgs/msg/String, wanted sensor_msgs/msg/Image:')])
+def test_unknown_topics(tmp_path, topics, message):
+    path = write(tmp_path / 'bag', drive(2))
+    with pytest.raises(ConfigError, match=message):
+        open_bag(f'{path}{topics}')
+
+
+@pytest.mark.parametrize('storage', SUFFIX)
+@pytest.mark.parametrize('empty', [(), [('/cam/image', IMAGE)]])
+def test_empty_bag(tmp_path, storage, empty):
+    path = write(tmp_path / 'bag', [], storage, empty)
+    with pytest.raises(ConfigError, match='0 image topics; one is wanted'):
+        open_bag(str(path))
+    assert Bag(path).duration_ns == 0
+
+
+@pytest.mark.parametrize('make, message', [
+    (lambda path: None, 'bag is not there'),
+    (lambda path: path.mkdir(), 'is no bag: it holds no .mcap or .db3'),
+    (lambda path: path.write_text('x'), 'is no bag that can be read'),
+])
+def test_no_bag(tmp_path, make, message):
+    make(tmp_path / 'bag')
+    with pytest.raises(ConfigError, match=message):
+        open_bag(str(tmp_path / 'bag'))
+
+
+def test_bag_of_ros_1(tmp_path):
+    (tmp_path / 'a.bag').write_bytes(b'#ROSBAG V2.0\n')
+    with pytest.raises(ConfigError, match='name a rosbag2 folder, or a .mcap or .db3 file'):
+        open_bag(str(tmp_path / 'a.bag'))
+
+
+@pytest.mark.parametrize('storage', SUFFIX)
+@pytest.mark.parametrize('damage', [lambda path: path.unlink(), lambda path: path.write_text('{'),
+                                    lambda path: path.write_text('a: 1')])
+def test_without_sound_metadata(tmp_path, storage, damage, caplog):
+    path = write(tmp_path / 'bag', drive(4), storage)
+    damage(path / 'metadata.yaml')
+    assert_drive(list(open_bag(str(path))), 4)
+    assert len(caplog.records) == 1 and 'metadata' in caplog.text
+
+
+def test_split_recording_without_metadata(tmp_path):
+    messages = drive(12)
+    folder = tmp_path / 'all'
+    folder.mkdir()
+    for part in range(12):      # more than ten: name_10 comes after name_9
+        some = [item for item in messages if stamp(part) <= item[1] < stamp(part + 1)]
+        name = f'drive_{part}'
+        write(tmp_path / name, some)
+        shutil.copy(tmp_path / name / f'{name}.mcap', folder)
+    assert_drive(list(open_bag(str(folder))), 12)
+
+
+@pytest.mark.parametrize('single', [False, True])
+@pytest.mark.parametrize('storage', SUFFIX)
+@pytest.mark.parametrize('share', [0.35, 0.6, 0.999])
+def test_cut_off_in_the_middle(tmp_path, storage, share, single, caplog):
+    """12 frames of 300 KB: what came before the cut is there by value, with one warning."""
+    size = (240, 320)
+    path = write(tmp_path / 'bag', drive(12, size=size), storage)
+    file = path / f'bag.{SUFFIX[storage]}'
+    file.write_bytes(file.read_bytes()[:int(file.stat().st_size * share)])
+    source = open_bag(str(file if single else path))
+    frames = list(source)
+    lost_ahead = 4      # a chunk of mcap is lost as a whole; SQLite keeps no order on the disk
+    assert 12 * share - lost_ahead <= len(frames) == len(source) <= 12
+    wanted = pictures(12, size)
+    for index, (frame, (picture, labels)) in enumerate(zip(frames, wanted, strict=False)):
+        assert frame.stamp_ns == stamp(index)
+        np.testing.assert_array_equal(frame.image, picture)
+        if index < len(frames) - 1:
+            np.testing.assert_array_equal(frame.truth, labels)
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert 'is damaged' in caplog.text and 'what can be read was used' in caplog.text
+
+
+@pytest.mark.parametrize('storage', SUFFIX)
+def test_cut_off_anywhere_gives_frames_or_one_sentence(tmp_path, storage):
+    path = write(tmp_path / 'bag', drive(3), storage) / f'bag.{SUFFIX[storage]}'
+    content, cut = path.read_bytes(), tmp_path / f'cut.{SUFFIX[storage]}'
+    counts = set()
+    for length in [*range(0, 60), *range(60, len(content), len(content) // 60)]:
+        cut.write_bytes(content[:length])
+        try:
+            counts.add(len(list(open_bag(str(cut)))))
+        except ConfigError as error:
+            assert str(cut) in str(error)
+    assert counts <= {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize('storage', SUFFIX)
+def test_any_damage_gives_frames_or_one_sentence(tmp_path, storage):
+    path = write(tmp_path / 'bag', drive(3), storage) / f'bag.{SUFFIX[storage]}'
+    content, rng = path.read_bytes(), np.random.default_rng(1)
+    for _ in range(60):
+        damaged = bytearray(content)
+        for place in rng.integers(0, len(content), 8):
+            damaged[place] ^= int(rng.integers(1, 256))
+        path.write_bytes(damaged)
+        try:
+            assert len(list(open_bag(str(path)))) <= 3
+        except ConfigError:
+            continue
+
+
+def test_damaged_record_in_the_middle(tmp_path, caplog):
+    """What came before the damage is there by value, with one warning."""
+    size = (480, 640)       # every image fills a chunk of its own
+    path = write(tmp_path / 'bag', drive(5, size=size))
+    file = path / 'bag.mcap'
+    content = bytearray(file.read_bytes())
+    raw = typestore().serialize_cdr(image(stamp(2), pictures(5, size)[2][0]), IMAGE)
+    content[content.index(raw) - 22 - 2] = 1    # in the record's length, before 22 bytes of head
+    file.write_bytes(content)
+    frames = list(open_bag(str(path)))
+    wanted = pictures(5, size)
+    assert len(frames) == 2 and len(caplog.records) == 1
+    for frame, (picture, labels) in zip(frames, wanted, strict=False):
+        np.testing.assert_array_equal(frame.image, picture)
+        np.testing.assert_array_equal(frame.truth, labels)
+
+
+def test_bad_messages_are_left_out(tmp_path, caplog):
+    (good, _), (other, _) = pictures(2)
+    short = image(stamp(1), good, data=good.reshape(-1)[:-1])
+    messages = [('/i', stamp(0), image(stamp(0), good)), ('/i', stamp(1), short),
+                ('/i', stamp(2), short), ('/i', stamp(3), image(stamp(3), good, '32FC1')),
+                ('/i', stamp(4), b'\0\1\0\0 no message'),
+                ('/i', stamp(5), image(stamp(5), other))]
+    path = write(tmp_path / 'bag', messages)
+    frames = list(open_bag(str(path)))
+    assert [frame.stamp_ns for frame in frames] == [stamp(0), stamp(5)]
+    np.testing.assert_array_equal(frames[1].image, other)
+    text = caplog.text
+    assert 'messages that cannot be decoded: 1' in text and len(caplog.records) == 3
+    assert 'left out: 2 (bad_data)' in text and 'left out: 1 (bad_encoding)' in text
+    caplog.clear()
+    assert [item[0] for item in read_images(path, '/i')] == [stamp(0), stamp(5)]
+    assert len(caplog.records) == 3
+
+
+def test_read_images(tmp_path):
+    padded = np.arange(60, dtype=np.uint8).reshape(6, 10)
+    picture = pictures(1)[0][0]
+    messages = [('/l', 5, image(stamp(3), padded, 'mono8', width=8)),
+                ('/l', 6, image(stamp(4), picture)), ('/c', 7, compressed(stamp(5), picture))]
+    path = write(tmp_path / 'bag', messages)
+    (mono, color), (png,) = read_images(path, '/l'), read_images(path, '/c')
+    assert mono[:2] == (stamp(3), 'front') and mono[2].shape == (6, 8)
+    np.testing.assert_array_equal(mono[2], padded[:, :8])
+    np.testing.assert_array_equal(color[2], picture)
+    np.testing.assert_array_equal(png[2], picture)
+    with pytest.raises(ConfigError, match='/x in the bag .* is no such topic'):
+        next(read_images(path, '/x'))
+
+
+@pytest.mark.parametrize('stamps, rate', [
+    ([0, 100, 200, 300], 10), ([0, 40, 80, 200, 240], 25), ([5], 10), ([5, 5, 5], 10)])
+def test_rate_is_the_median_of_the_stamps(tmp_path, stamps, rate):
+    picture = pictures(1)[0][0]
+    path = write(tmp_path / 'bag', [('/i', 10**9 * i, image(s * MS, picture))
+                                    for i, s in enumerate(stamps)])
+    assert open_bag(str(path)).rate_hz == pytest.approx(rate)
