@@ -95,7 +95,7 @@ def render_scene(seed: int) -> Frame:
     seconds = rng.uniform(0, 100)
     camera = _camera(street.look, seconds)
     camera = replace(camera, x=camera.x + rng.gauss(0, 0.7), y=camera.y + rng.gauss(0, 0.12),
-                     yaw=camera.yaw + rng.gauss(0, 0.1) * rng.choice([0.4, 1, 2.2]),
+                     yaw=camera.yaw + rng.gauss(0, 0.05) * rng.choice([1, 1, 2, 5]),
                      horizon=camera.horizon + rng.gauss(0, 10))
     image, truth = _render(street, camera, seconds, 0)
     return Frame(image, 0, truth=truth)

@@ -53,11 +53,11 @@ class _Body:
 
     def faces_us(self, seen: np.ndarray) -> tuple[bool, float]:
         """Tell whether a face looks at the camera, and the height of its normal, -1..1."""
-        (x, y, z), (bx, by, bz), (cx, cy, cz) = seen[:3].tolist()
+        (x, y, z), (bx, by, bz), (cx, cy, cz) = seen[[0, len(seen) // 2, -1]].tolist()
         bx, by, bz, cx, cy, cz = bx - x, by - y, bz - z, cx - x, cy - y, cz - z
         nx, ny, nz = by * cz - bz * cy, bz * cx - bx * cz, bx * cy - by * cx
         mx, my, mz = self.center
-        out = nx * (x + 0.5 * cx - mx) + ny * (y + 0.5 * cy - my) + nz * (z + 0.5 * cz - mz)
+        out = nx * (x - mx) + ny * (y - my) + nz * (z - mz)
         towards = nx * x + ny * y + nz * z
         up = ny / (hypot(nx, ny, nz) + 1e-9)
         return (towards < 0, up) if out > 0 else (towards > 0, -up)
@@ -111,9 +111,9 @@ def _strips(body: _Body) -> list[Face]:
             details = [([_mix(a, b, 0.12, -.86), _mix(a, b, 0.12, .86), _mix(a, b, 0.88, .86),
                          _mix(a, b, 0.88, -.86)], _glass(body.car))]
         elif index == 0:
-            details = _lamps(body, a, b, (170, 25, 25), (215, 190, 90))
+            details = _lamps(a, b, (170, 25, 25), (215, 190, 90))
         elif index == len(profile) - 2:
-            details = _lamps(body, b, a, (235, 235, 225), (225, 225, 225))
+            details = _lamps(b, a, (235, 235, 225), (225, 225, 225))
         out.append((seen, rgb, details))
     return out
 
@@ -128,7 +128,7 @@ def _glass(car: Car) -> Color:
     return (level, level * 1.04, level * 1.1)
 
 
-def _lamps(body: _Body, low: tuple, high: tuple, lamp: Color, plate: Color) -> list:
+def _lamps(low: tuple, high: tuple, lamp: Color, plate: Color) -> list:
     """Give lamps, plate and bumper of an upright end whose edges are `low` and `high`."""
     out = [(_patch(low, high, (0.0, 0.3), (-1.0, 1.0)), (34, 34, 36))]
     out += [(_patch(low, high, (0.5, 0.92), (side * 0.68, side * 0.97)), lamp)

@@ -49,7 +49,7 @@ def _windows(texture: np.ndarray, house: Building, rng: Random, floors: int,
     count = max(int(width / (wide + rng.uniform(0.7, 1.8) * PX_PER_M)), 1)
     frame = color(rng, 150, 235, 6) if rng.random() < 0.6 else color(rng, 20, 90, 8)
     pane = color(rng, 18, 80, 8)
-    bright = rng.choice([20, 60, 130])
+    bright = rng.choice([20, 60, 150])
     bars = rng.randint(0, 2)
     top = rng.uniform(0.15, 0.3) * storey
     for floor in range(floors):
@@ -58,7 +58,7 @@ def _windows(texture: np.ndarray, house: Building, rng: Random, floors: int,
             y = floor * storey + top
             _window(texture, (int(x), int(y), int(x + wide), int(y + tall)), frame,
                     _lighter(pane, rng.random() * bright), bars)
-    if house.trim and rng.random() < 0.5:
+    if rng.random() < 0.5:
         for floor in range(floors):
             y = int(floor * storey + storey * 0.97)
             cv2.rectangle(texture, (0, y), (width, y + 3), house.trim, -1)

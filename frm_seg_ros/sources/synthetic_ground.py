@@ -66,9 +66,13 @@ class _Patch:
         self.along = (camera.z + self.depth * c - right * s).astype(np.float32)
         middle = float(camera.x + camera.bend.middle(camera.z))
         self.first = int(camera.z // CELL_M) - BACK_CELLS
-        self.cell = np.clip((self.along / CELL_M).astype(np.int32) - self.first, 0, CELLS - 1)
+        cell = np.floor(self.along / CELL_M).astype(np.int32) - self.first
+        self.cell = np.clip(cell, 0, CELLS - 1)
         table = camera.bend.middle((np.arange(CELLS) + self.first) * CELL_M).astype(np.float32)
-        self.across = (middle + right * c + self.depth * s - table[self.cell]).astype(np.float32)
+        within = self.along / np.float32(CELL_M) - (self.cell + self.first)
+        slope = np.append(np.diff(table), np.float32(0))
+        bent = table[self.cell] + slope[self.cell] * np.clip(within, 0, 1)
+        self.across = (middle + right * c + self.depth * s - bent).astype(np.float32)
         self.start = camera.z
         self.pixel = self.depth / camera.focal  # metres a pixel covers sideways
         self.pixel_along = self.pixel * self.depth / camera.y
@@ -145,11 +149,10 @@ def _paint(colors: np.ndarray, patch: _Patch, look: Look, tables: Tables,
     for side in (-1, 1):
         place = side * (look.half_road(side) - 0.35)
         if look.edge_lines:
-            cover = np.maximum(cover, patch.line(place, 0.1))
-            cover = np.maximum(cover, patch.line(place - side * 0.22, 0.1))
+            cover = cover + patch.line(place, 0.1) + patch.line(place - side * 0.22, 0.1)
         if look.parking(side):
             bay = side * (look.half_road(side) - 2.1)
-            cover = np.maximum(cover, patch.line(bay, 0.1) * patch.dashes(2.0, 0.5))
+            cover = cover + patch.line(bay, 0.1) * patch.dashes(2.0, 0.5)
     if tables.zebra.any():
         stripes = patch.across - np.floor(patch.across / 1.2) * 1.2 < 0.6
         cover = np.maximum(cover, tables.zebra[patch.cell] & stripes)

@@ -69,13 +69,13 @@ class Light:
     def draw(cls, rng: Random) -> Light:
         """Draw a weather: bright, overcast, dusk or light rain."""
         weather = rng.choice(['bright', 'bright', 'overcast', 'overcast', 'dusk', 'rain'])
-        exposure = {'bright': rng.uniform(0.75, 1.25), 'overcast': rng.uniform(0.65, 1.15),
-                    'dusk': rng.uniform(0.4, 0.65), 'rain': rng.uniform(0.55, 0.95)}[weather]
+        exposure = {'bright': rng.uniform(0.85, 1.5), 'overcast': rng.uniform(0.75, 1.35),
+                    'dusk': rng.uniform(0.4, 0.7), 'rain': rng.uniform(0.6, 1.05)}[weather]
         warm = rng.gauss(0, 0.06)
         bright = weather == 'bright'
-        low = color(rng, 205, 250, 8)
+        low = color(rng, 222, 252, 6)
         blue = rng.uniform(0, 70) if bright else rng.uniform(0, 14)
-        level = rng.uniform(180, 240) if weather != 'rain' else rng.uniform(140, 210)
+        level = rng.uniform(205, 250) if weather != 'rain' else rng.uniform(165, 225)
         boost = 1.5 if weather == 'dusk' and rng.random() < 0.6 else 1.3
         top = (max(level - blue, 0) * boost / 1.3, level - blue * 0.4, level + 8)
         return cls(
@@ -84,7 +84,7 @@ class Light:
             top=top, low=low, clouds=rng.uniform(2, 22), haze_m=rng.uniform(120, 600),
             wet=rng.uniform(0.25, 0.6) if weather == 'rain' else 0.0,
             gain=(exposure * (1 + warm), exposure, exposure * (1 - warm)),
-            white=rng.uniform(0.45, 0.85) if weather == 'dusk' else rng.uniform(0.8, 1.05),
+            white=rng.uniform(0.45, 0.85) if weather == 'dusk' else rng.uniform(0.9, 1.15),
             gamma=rng.uniform(0.85, 1.25), noise=rng.uniform(1, 6),
             blur=rng.uniform(0, 0.75), vignette=rng.uniform(0, 0.3),
             quality=rng.randint(55, 95) if rng.random() < 0.6 else 0)
@@ -111,7 +111,8 @@ class Light:
     def expose(self, image: np.ndarray, seed: int) -> np.ndarray:
         """Take the picture: exposure, vignette, blur, noise, JPEG; uint8 RGB in and out."""
         level = np.arange(256) / 255
-        table = [np.clip((level * gain) ** self.gamma + (self.white - gain) * level ** 3, 0, 1)
+        lift = level ** 3
+        table = [np.clip((level * gain) ** self.gamma + max(self.white - gain, 0) * lift, 0, 1)
                  for gain in self.gain]
         table = (np.stack(table, 1) * 255)[None].astype(np.uint8)
         image = cv2.LUT(image, table)
@@ -121,8 +122,9 @@ class Light:
         rows = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
         columns = np.linspace(-1, 1, width, dtype=np.float32)[None]
         dim = (1 - self.vignette * 0.5 * (rows ** 2 + columns ** 2))[..., None]
-        picture = image * dim + self._grain(height, width, seed)
-        image = np.clip(picture, 0, 255).astype(np.uint8)
+        picture = image * dim
+        picture += self._grain(height, width, seed)
+        image = np.clip(picture, 0, 255, out=picture).astype(np.uint8)
         if self.quality:
             coded = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, self.quality])[1]
             image = cv2.imdecode(coded, cv2.IMREAD_COLOR)

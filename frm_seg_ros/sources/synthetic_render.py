@@ -60,7 +60,7 @@ def _roof(canvas: Canvas, house: Building, x: float, lit: float) -> None:
         stack = [(back, ridge - 0.5, z), (back, ridge + 1.3, z), (back, ridge + 1.3, z + 0.8),
                  (back, ridge - 0.5, z + 0.8)]
         canvas.face(canvas.camera.view(np.array(stack)), house.color, 0.7, BUILDING)
-    slope = [(x - house.side * 0.25, top, z0), (x - house.side * 0.25, top, z1),
+    slope = [(x - house.side * 0.25, top - 0.3, z0), (x - house.side * 0.25, top - 0.3, z1),
              (back, ridge, z1), (back, ridge, z0)]
     canvas.face(canvas.camera.view(np.array(slope)), tiles, lit, BUILDING)
 

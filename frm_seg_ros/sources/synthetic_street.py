@@ -133,7 +133,7 @@ def _house(chunk: Chunk, look: Look, rng: Random, side: int, span: tuple[float, 
     modern = rng.random() < 0.25
     kinds = ['glass', 'stone', 'plaster'] if modern else ['brick', 'brick', 'stone', 'plaster']
     kind = rng.choice(kinds)
-    rgb = warm(color(rng, 55, 190, 12), rng.uniform(5, 30) if kind == 'brick' else 4)
+    rgb = warm(color(rng, 45, 215, 12), rng.uniform(5, 30) if kind == 'brick' else 4)
     chunk.things.append((span[1] + 0.2, Building(
         side, span[0], span[1] - rng.choice([0, 0, 0, 1.5]), look.fence_line(side) + setback,
         height, 0.0 if modern else rng.uniform(1.5, 4), kind, rng.randrange(1 << 30), rgb,
@@ -171,7 +171,7 @@ def _tree(chunk: Chunk, rng: Random, x: float, z: float, order: float) -> None:
     trunk = 0.0 if rng.random() < 0.15 else tall * rng.uniform(0.18, 0.4)
     if not trunk:
         tall *= 0.35
-    leaves = leafy(color(rng, 40, 120, 9), rng.uniform(0, 26))
+    leaves = leafy(color(rng, 50, 150, 9), rng.uniform(0, 26))
     chunk.things.append((order, Tree(x, z, trunk, tall - trunk, tall * rng.uniform(0.5, 0.8),
                                      rng.randrange(24), leaves)))
 

@@ -21,11 +21,12 @@ def moving(look: Look, z: float, seconds: float) -> Iterator[Thing]:
     """List who moves: cars ahead and oncoming, cyclists, walkers."""
     yield from _ahead(look, z, seconds)
     yield from _cyclist_ahead(look, z, seconds)
+    yield from _crossing(look, z, seconds)
     for rng, place in _slots(look, 'oncoming', z, seconds, -look.speed, 22.0):
         if rng.random() < look.cars * 0.6:
             yield random_car(rng, LANE_M / 2 + 0.1, place, pi)
     for rng, place in _slots(look, 'cyclist', z, seconds, 4.0, 17.0):
-        if rng.random() < 0.75:
+        if rng.random() < 0.45:
             x = -(LANE_M - rng.uniform(0.25, 0.5))
             yield Person(x, place, True, 0, seconds * 1.2 + rng.random(), rng.randrange(1 << 30))
     for side in (-1, 1):
@@ -62,6 +63,16 @@ def _cyclist_ahead(look: Look, z: float, seconds: float) -> Iterator[Thing]:
         gap = rng.uniform(8, 17) + 2 * sin(seconds * 0.4 + rng.uniform(0, 6))
         yield Person(-LANE_M + rng.uniform(0.1, 0.6), z + gap, True, 0, seconds * 1.4,
                      rng.randrange(1 << 30))
+
+
+def _crossing(look: Look, z: float, seconds: float) -> Iterator[Thing]:
+    """Let walkers and cyclists cross the street some seconds before we are there."""
+    for rng, place in _slots(look, 'crossing', z, seconds, 0.0, 24.0):
+        bike, way = rng.random() < 0.5, rng.choice([-1, 1])
+        at_middle = place / look.speed - rng.uniform(5, 10)
+        x = way * (2.4 if bike else 1.4) * (seconds - at_middle)
+        if abs(x) < look.fence_line(1 if x > 0 else -1) - 0.4:
+            yield Person(x, place, bike, way, seconds * 0.9, rng.randrange(1 << 30))
 
 
 def _ahead(look: Look, z: float, seconds: float) -> Iterator[Thing]:
