@@ -29,11 +29,14 @@ class OnnxRuntimeBackend:
         options.log_severity_level = 3
         # Threads that wait by spinning would take the cores from the rest of the node.
         options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+        # Resolved, since a workspace of symlinks has graph and weights in other folders than these,
+        # and the runtime refuses weights outside the folder of the graph.
+        path = card.file(ONNX).resolve()
         try:
             self._session = onnxruntime.InferenceSession(
-                str(card.file(ONNX)), options, providers=['CPUExecutionProvider'])
+                str(path), options, providers=['CPUExecutionProvider'])
         except Exception as error:  # the runtime raises a dozen kinds of its own
-            raise ConfigError(f'ONNX Runtime cannot load {card.folder / ONNX}: {error}') from error
+            raise ConfigError(f'ONNX Runtime cannot load {path}: {error}') from error
 
     def run(self, images: np.ndarray, sizes: Sequence[tuple[int, int]],
             confidence: bool = False) -> list[Labels]:

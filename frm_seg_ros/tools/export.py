@@ -1,0 +1,147 @@
+"""Export of a model's network to ONNX, written only when it agrees with torch."""
+from __future__ import annotations
+
+import json
+import struct
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper
+
+from frm_seg_ros.backends.base import BACKENDS, Backend
+from frm_seg_ros.core.errors import ConfigError
+from frm_seg_ros.core.files import atomic_path, sha256
+from frm_seg_ros.core.model_card import ONNX, WEIGHTS, ModelCard
+from frm_seg_ros.core.plugins import load_plugin
+from frm_seg_ros.core.resize import resize_image
+from frm_seg_ros.network.weights import load_network
+from frm_seg_ros.sources.base import open_source
+
+OPSET = 17
+# ONNX file format that opset 17 came with (onnx/helper.py, VERSION_TABLE).
+IR_VERSION = 8
+# Float32 sums differ in order between runtimes: the best two logits of a few pixels swap.
+LEAST_AGREEMENT = 0.999
+LARGEST_CONFIDENCE_STEP = 1
+CHECK_SOURCE = 'synthetic:11:2'
+_ELEMENT_TYPES = {'F16': TensorProto.FLOAT16, 'F32': TensorProto.FLOAT}
+
+
+def export_model(model: str | Path, out: str | Path | None = None,
+                 check_source: str = CHECK_SOURCE) -> Path:
+    """Write `model.onnx` beside a model's weights and add it to the card.
+
+    The file holds the graph only; its weights are those of `weights.safetensors`. It takes
+    (N, 3, H, W) float32 of any size and gives logits at stride 4. It is written only if ONNX
+    Runtime agrees with torch on the frames of `check_source` at three sizes.
+
+    Args:
+        model: name or folder of a model with weights.
+        out: folder for a copy of the model with the export; the model's own when None.
+        check_source: frames to compare on.
+
+    Returns:
+        The folder of the exported model.
+
+    Raises:
+        ConfigError: if the model has no weights, or the export disagrees with torch.
+    """
+    card = ModelCard.load(model)
+    weights = card.file(WEIGHTS)
+    folder = Path(out) if out is not None else card.folder
+    with TemporaryDirectory() as scratch:
+        draft = Path(scratch)
+        _copy(weights, draft / WEIGHTS)
+        onnx.save(to_onnx(card), draft / ONNX)
+        files = {WEIGHTS: card.files[WEIGHTS], ONNX: sha256(draft / ONNX)}
+        compare(replace(card, folder=draft, files=files), check_source)
+        if folder.resolve() != card.folder.resolve():
+            _copy(weights, folder / WEIGHTS)
+        _copy(draft / ONNX, folder / ONNX)
+    replace(card, folder=folder, files=files).save()
+    return folder
+
+
+def _copy(origin: Path, target: Path) -> None:
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(origin.read_bytes())
+
+
+def to_onnx(card: ModelCard) -> onnx.ModelProto:
+    """Trace the card's network to ONNX whose weights lie in its safetensors file."""
+    network = load_network(card)
+    with TemporaryDirectory() as scratch, warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of the exporter's age and of traced shapes
+        traced = str(Path(scratch) / ONNX)
+        # PRESERVE and no folding keep every initializer what it is in the weight file.
+        torch.onnx.export(
+            network, (torch.zeros(1, 3, 96, 128),), traced, dynamo=False, opset_version=OPSET,
+            training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False,
+            input_names=['images'], output_names=['logits'],
+            dynamic_axes={'images': {0: 'N', 2: 'H', 3: 'W'}, 'logits': {0: 'N', 2: 'h', 3: 'w'}})
+        model = onnx.load(traced)
+    _point_into(model.graph, card.file(WEIGHTS))
+    model.ir_version = IR_VERSION
+    model.producer_name, model.producer_version = 'frm_seg_ros', ''
+    return model
+
+
+def _point_into(graph: onnx.GraphProto, weights: Path) -> None:
+    """Make every initializer a reference into the safetensors file, float16 ones with a cast."""
+    with open(weights, 'rb') as file:
+        # safetensors: 8 bytes little-endian header length, JSON header, data.
+        length = struct.unpack('<Q', file.read(8))[0]
+        header = json.loads(file.read(length))
+    casts = []
+    for tensor in graph.initializer:
+        facts = header[tensor.name]
+        begin, end = facts['data_offsets']
+        tensor.ClearField('raw_data')
+        tensor.data_type = _ELEMENT_TYPES[facts['dtype']]
+        tensor.data_location = TensorProto.EXTERNAL
+        for key, value in (('location', WEIGHTS), ('offset', 8 + length + begin),
+                           ('length', end - begin)):
+            tensor.external_data.add(key=key, value=str(value))
+        if tensor.data_type == TensorProto.FLOAT16:
+            stored = f'{tensor.name}.float16'
+            casts.append(helper.make_node('Cast', [stored], [tensor.name], to=TensorProto.FLOAT))
+            tensor.name = stored
+    nodes = [*casts, *graph.node]
+    graph.ClearField('node')
+    graph.node.extend(nodes)
+
+
+def compare(card: ModelCard, check_source: str) -> None:
+    """Hold ONNX Runtime against torch on real frames, at the card's size and two others.
+
+    Raises:
+        ConfigError: if labels agree on less than 99.9 % of the pixels, or confidence differs by
+            more than 1 of 255.
+    """
+    frames = list(open_source(check_source))
+    height, width = card.input_size
+    reference, exported = (load_plugin('backend', name, BACKENDS)(card, 'cpu')
+                           for name in ('torch', 'onnxruntime'))
+    for size in ((height, width), (height * 3 // 4 + 5, width * 3 // 4 + 3), (96, 128)):
+        batch = np.stack([resize_image(frame.image, size) for frame in frames])
+        _compare_batch(reference, exported, batch)
+    for backend in (reference, exported):
+        backend.close()
+
+
+def _compare_batch(reference: Backend, exported: Backend, batch: np.ndarray) -> None:
+    sizes = [batch.shape[1:3]] * len(batch)
+    for right, found in zip(reference.run(batch, sizes, True), exported.run(batch, sizes, True),
+                            strict=True):
+        agreement = (right[0] == found[0]).mean()
+        step = np.abs(right[1].astype(int) - found[1]).max()
+        if agreement < LEAST_AGREEMENT or step > LARGEST_CONFIDENCE_STEP:
+            raise ConfigError(
+                f'the export disagrees with torch at {batch.shape[1]}x{batch.shape[2]}: '
+                f'{agreement:.2%} of the labels are equal (wanted 99.9 %) and confidence differs '
+                f'by up to {step} (wanted 1): nothing was written, please report this')
