@@ -12,7 +12,6 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 
 from frm_seg_ros.core.encodings import compressed_to_rgb, fill_image
@@ -114,8 +113,9 @@ class Camera:
             self.accounting.drop('overwritten')
 
     def _age_ms(self, message: Any) -> float:
-        stamp = Time.from_msg(message.header.stamp)
-        return 1e-6 * (self._node.get_clock().now().nanoseconds - stamp.nanoseconds)
+        stamp = message.header.stamp   # any numbers: rclpy's Time raises on negative ones
+        now = self._node.get_clock().now().nanoseconds
+        return 1e-6 * (now - 1_000_000_000 * stamp.sec - stamp.nanosec)
 
     def _work(self) -> None:
         while (arrival := self._mailbox.take()) is not None:
@@ -140,25 +140,31 @@ class Camera:
         """Label a frame and publish its outputs; None when it was dropped and counted."""
         parameters = self.parameters
         taken = time.monotonic()
+        wait_ms = 1e3 * (taken - arrival.monotonic)
+        age_ms = arrival.age_ms + wait_ms
         topics = {topic for topic, publisher in self._outputs.items()
                   if publisher.get_subscription_count()}
-        wait_ms = 1e3 * (taken - arrival.monotonic)
         if not parameters.enabled:
             self.accounting.drop('paused')
         elif not topics:
             self.accounting.drop('no_listener')
-        elif 0 < parameters.max_age_ms < arrival.age_ms + wait_ms:
-            self._drop('too_old', f'it is {arrival.age_ms + wait_ms:.0f} ms old, max_age_ms is '
+        elif 0 < parameters.max_age_ms < age_ms:
+            self._drop('too_old', f'its stamp is {age_ms:.0f} ms old, max_age_ms is '
                                   f'{parameters.max_age_ms:g}')
+        elif not self._bounded(topics, taken, parameters.overlay_max_rate):
+            self.accounting.drop('rate')
         else:
-            if 'overlay' in topics and not self._overlay_rate.allows(
-                    taken, parameters.overlay_max_rate):
-                topics.remove('overlay')
             report = FrameReport(arrival.message.header)
             report.times_ms |= {'age': arrival.age_ms, 'wait': wait_ms}
             self._label(arrival.message, parameters, topics, report)
             return report
         return None
+
+    def _bounded(self, topics: set[str], now: float, overlay_max_rate: float) -> set[str]:
+        """Take the overlay out of the wanted topics when it is not due yet."""
+        if 'overlay' in topics and not self._overlay_rate.allows(now, overlay_max_rate):
+            topics.remove('overlay')
+        return topics
 
     def _label(self, message: Any, parameters: NodeParameters, topics: set[str],
                report: FrameReport) -> None:

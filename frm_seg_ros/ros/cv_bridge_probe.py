@@ -7,6 +7,7 @@ this module is the probe.
 from __future__ import annotations
 
 import array
+import os
 import subprocess
 import sys
 from functools import cache
@@ -36,15 +37,17 @@ def image_to_rgb(message: Any) -> np.ndarray:
     try:
         return np.ascontiguousarray(CvBridge().imgmsg_to_cv2(message, 'rgb8'))
     except Exception as error:   # cv_bridge raises whatever its C++ and OpenCV raise
-        raise FrameError('bad_encoding', f'{unknown}; cv_bridge fails on it too: {error}') from error
+        raise FrameError('bad_encoding', f'{unknown}; nor does cv_bridge: {error}') from error
 
 
 @cache
 def usable() -> bool:
     """Tell whether a cv_bridge is installed that converts rightly; asks once, in a child."""
+    environment = os.environ | {'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}
     try:
         child = subprocess.run([sys.executable, '-m', __name__], timeout=PROBE_SECONDS,
-                               stdin=subprocess.DEVNULL, capture_output=True, check=False)
+                               stdin=subprocess.DEVNULL, capture_output=True, check=False,
+                               env=environment)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return child.returncode == 0

@@ -198,25 +198,32 @@ def keep_freed_memory() -> None:
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is told to end; return the exit code."""
     keep_freed_memory()
-    # rclpy's own handler, which calls this one, ends the executor: as for SIGTERM, and no
-    # KeyboardInterrupt can hit the clean-up, though launch repeats SIGINT.
-    signal.signal(signal.SIGINT, lambda *_: None)
+    # rclpy's own handlers end the executor and then call these, so that no KeyboardInterrupt can
+    # hit the clean-up, though launch repeats SIGINT.
+    signals: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda caught, _: signals.append(caught))
     try:
         rclpy.init(args=args)
-    except RuntimeError as error:
+        node = SegmentationNode()
+    except (RuntimeError, ValueError) as error:   # arguments that rclpy cannot parse
         print(f'segmentation_node: {error}', file=sys.stderr)
+        rclpy.try_shutdown()
         return 2
-    node = SegmentationNode()
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
         node.start()
-        executor.spin_until_future_complete(node.finished)
-    except ExternalShutdownException:
-        pass
+        if not signals:
+            executor.spin_until_future_complete(node.finished)
+    except (ExternalShutdownException, RuntimeError):   # of rclpy, when it was told to end
+        if not signals:
+            raise
     finally:
         node.release()
         executor.shutdown()
         node.destroy_node()
         rclpy.try_shutdown()
+        for number in (signal.SIGINT, signal.SIGTERM):   # launch repeats them
+            signal.signal(number, signal.SIG_IGN)
     return node.finished.result() or 0
