@@ -312,6 +312,15 @@ def test_declared_size_is_checked_before_decoding(monkeypatch):
         compressed_to_rgb(message)
 
 
+def test_jpeg_without_its_end_is_not_decoded(monkeypatch):
+    """Some versions of OpenCV fill what is missing with grey."""
+    message = compress('.jpg')
+    message.data = message.data[:-2]
+    monkeypatch.setattr(cv2, 'imdecode', lambda *_: pytest.fail('it was decoded'))
+    with pytest.raises(FrameError, match='it is cut off'):
+        compressed_to_rgb(message)
+
+
 @pytest.mark.parametrize('data', [b'', b'GIF89a' * 9, bytes(100), None, [1, 2]])
 def test_no_picture_at_all(data):
     with pytest.raises(FrameError) as caught:

@@ -131,6 +131,19 @@ def test_memory_is_bounded_by_the_window():
     assert [bag_module.stamp_ns(item) for item, _ in pairs] == [stamp(i) for i in range(count)]
 
 
+def test_truths_are_held_in_the_window_too():
+    messages = [(topic, SimpleNamespace(header=header(stamp(index))))
+                for topic in ('/t', '/i') for index in range(50)]
+    pairs = list(bag_module._paired(messages, '/i', '/t'))
+    assert [truth is None for _, truth in pairs] == [True] * 34 + [False] * 16
+
+
+def test_no_messages_of_a_topic_that_is_not_there(tmp_path):
+    bag = Bag(write(tmp_path / 'bag', drive(2)))
+    assert not list(bag.messages({'/absent'}))
+    assert [topic for topic, _, _ in bag.messages({'/cam/label_space'})] == ['/cam/label_space']
+
+
 def test_frames_without_truth_stay_without(tmp_path):
     messages = [item for item in drive(6) if item[1] != stamp(2) + 1]
     frames = list(open_bag(str(write(tmp_path / 'bag', messages))))

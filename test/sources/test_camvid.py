@@ -43,7 +43,7 @@ def test_one_drive_is_a_stream(tmp_path):
 
 
 def test_several_drives_are_stamped_in_order(tmp_path):
-    make_tree(tmp_path, ['0001TP_006690', '0006R0_f00930', '0016E5_00390'], 'train')
+    make_tree(tmp_path, ['0001TP_006690', '0006R0_00930', '0016E5_00390'], 'train')
     source = open_camvid(f'{tmp_path}:train')
     assert source.rate_hz == 15
     assert [frame.stamp_ns for frame in source] == [0, 66_666_667, 133_333_333]
