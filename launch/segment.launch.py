@@ -19,6 +19,7 @@ ARGUMENTS = {
     'namespace': 'namespace of the node',
     'use_sim_time': 'true: time from /clock',
 }
+PARAMETERS = {'model': str, 'backend': str, 'device': str, 'use_sim_time': bool}
 
 
 def segmentation_node(context: LaunchContext) -> list[Node]:
@@ -27,10 +28,8 @@ def segmentation_node(context: LaunchContext) -> list[Node]:
              if (value := LaunchConfiguration(name).perform(context))}
     parameters: list = [given['params_file']] if 'params_file' in given else []
     # Typed, or launch would read the model `2024` as a number.
-    parameters += [{name: ParameterValue(given[name], value_type=str)}
-                   for name in ('model', 'backend', 'device') if name in given]
-    if 'use_sim_time' in given:
-        parameters += [{'use_sim_time': ParameterValue(given['use_sim_time'], value_type=bool)}]
+    parameters += [{name: ParameterValue(LaunchConfiguration(name), value_type=kind)}
+                   for name, kind in PARAMETERS.items() if name in given]
     remappings = [(name, name.replace('image', given['image'], 1))
                   for name in ('image', 'image/compressed') if 'image' in given]
     return [Node(package='frm_seg_ros', executable='segmentation_node', name='frm_seg',
