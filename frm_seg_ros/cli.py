@@ -10,7 +10,6 @@ import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NoReturn
 
 # The extra of setup.cfg that brings a package.
@@ -88,7 +87,8 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
                         help='name of a shipped model, or its folder (default: %(default)s)')
     parser.add_argument('--backend', default='auto',
                         help='auto, openvino, onnxruntime or torch (default: %(default)s)')
-    parser.add_argument('--device', default='auto', help='auto, cpu or cuda (default: %(default)s)')
+    parser.add_argument('--device', default='auto',
+                        help='auto, cpu or cuda (default: %(default)s)')
     parser.add_argument('--size', type=_size, metavar='HxW',
                         help="size at which the network runs (default: the model's)")
 
@@ -167,7 +167,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
 
 def _train(args: argparse.Namespace) -> None:
     from frm_seg_ros.training.loop import train
-    train(args.config, args.overrides)
+    print(f'written: {train(args.config, args.overrides)}')
 
 
 def _add_bag(commands: argparse._SubParsersAction) -> None:
@@ -188,19 +188,16 @@ def _add_bag(commands: argparse._SubParsersAction) -> None:
 
 
 def _bag_make(args: argparse.Namespace) -> None:
-    from frm_seg_ros.core.errors import ConfigError
     from frm_seg_ros.tools.make_bag import make_bag
-    out = Path(args.out)
-    if out.exists() and not (args.force and (out / 'metadata.yaml').is_file()):
-        raise ConfigError(f'{out} is there already: name another folder, or add --force to '
-                          'replace a bag')
-    make_bag(args.source, out, rate_hz=args.rate, storage=args.storage)
-    print(f'written: {out}')
+    from frm_seg_ros.tools.progress import ProgressLine
+    count = make_bag(args.source, args.out, rate_hz=args.rate, storage=args.storage,
+                     force=args.force, progress=ProgressLine('frames'))
+    print(f'{count} frames written: {args.out}')
 
 
 def _bag_info(args: argparse.Namespace) -> None:
-    from frm_seg_ros.tools.make_bag import bag_info
-    print(bag_info(args.path))
+    from frm_seg_ros.tools.make_bag import bag_info, format_bag_info
+    print(format_bag_info(bag_info(args.path)))
 
 
 if __name__ == '__main__':

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from frm_seg_ros import cli
@@ -59,7 +61,7 @@ def test_a_wrong_command_line_gets_one_sentence(line: list[str], words: str,
     (['predict', '.', '--out', 'full'], 'full is not empty'),
     (['predict', '.', '--out', 'full/file'], 'full/file is a file'),
     (['bag', 'make', 'synthetic:1:1', 'full'], 'full is there already'),
-    (['bag', 'make', 'synthetic:1:1', 'full', '--force'], 'full is there already'),
+    (['bag', 'make', 'synthetic:1:1', 'full', '--force'], 'full is no bag'),
 ])
 def test_wrong_input_gets_one_sentence_and_exit_code_2(
         line: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
@@ -108,16 +110,21 @@ def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch,
     assert 'Traceback' in capsys.readouterr().err
 
 
-def test_bag_make_replaces_only_a_bag_when_forced(tmp_path: Path,
-                                                  monkeypatch: pytest.MonkeyPatch) -> None:
-    make_bag = pytest.importorskip('frm_seg_ros.tools.make_bag', reason='rosbags is missing')
-    calls = []
-    monkeypatch.setattr(make_bag, 'make_bag', lambda *args, **kw: calls.append((args, kw)))
-    (tmp_path / 'metadata.yaml').write_text('')
-    line = ['bag', 'make', 'synthetic:1:1', str(tmp_path), '--rate', '5', '--storage', 'sqlite3']
+def test_bag_make_and_info(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                           capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip('rosbags', reason='rosbags is not installed: pip install frm-seg[bag]')
+    (tmp_path / 'in').mkdir()
+    for index in range(3):
+        cv2.imwrite(str(tmp_path / 'in' / f'{index}.png'), np.zeros((24, 32, 3), np.uint8))
+    monkeypatch.chdir(tmp_path)
+    line = ['bag', 'make', 'images:in', 'drive', '--rate', '4', '--storage', 'sqlite3']
+    assert cli.main(line) == 0
     assert cli.main(line) == 2
     assert cli.main([*line, '--force']) == 0
-    assert calls == [(('synthetic:1:1', tmp_path), {'rate_hz': 5.0, 'storage': 'sqlite3'})]
+    capsys.readouterr()
+    assert cli.main(['bag', 'info', 'drive']) == 0
+    words = capsys.readouterr().out.split()
+    assert {'sqlite3', '0.500', '/camera/image', '3'} <= set(words)
 
 
 def test_ctrl_c_in_a_real_process_exits_130_without_traceback(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from frm_seg_ros.core.files import atomic_path
 from frm_seg_ros.core.frame import Frame
 from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.core.metrics import ConfusionMatrix, Scores
+from frm_seg_ros.core.model_card import ONNX, WEIGHTS
 from frm_seg_ros.segmenter import Segmenter
 from frm_seg_ros.sources.base import FrameSource, open_source
 from frm_seg_ros.tools.progress import track
@@ -142,7 +143,9 @@ def run_evaluation(source_text: str, model: str, *, backend: str = 'auto', devic
     Args:
         source_text: such as `camvid:ROOT:val`.
         model: name of a model or its folder.
-        backend: as in `Segmenter.open`, and so are `device` and `size`.
+        backend: as in `Segmenter.open`.
+        device: likewise.
+        size: likewise.
         json_path: where the JSON goes, if anywhere.
         report_path: where the HTML report goes, if anywhere.
         command: the exact command, for the record.
@@ -171,13 +174,14 @@ def run_evaluation(source_text: str, model: str, *, backend: str = 'auto', devic
 def summarise(evaluation: Evaluation, source_text: str, segmenter: Segmenter,
               command: str) -> dict[str, Any]:
     """Put the scores and where they come from into a dict for JSON; None stands for NaN."""
+    files = segmenter.card.files
     return {
         **score_dict(evaluation.confusion.scores()),
         'confusion': evaluation.confusion.counts.tolist(),
         'frames': len(evaluation.series),
         'source': source_text,
         'model': segmenter.card.name,
-        'model_sha256': segmenter.card.files['weights.safetensors'],
+        'model_sha256': files.get(WEIGHTS) or files.get(ONNX),
         'backend': segmenter.backend.name,
         'size': list(segmenter.size),
         'label_space': evaluation.label_space.name,

@@ -11,9 +11,17 @@ from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.files import atomic_path
 from frm_seg_ros.segmenter import Segmenter
 from frm_seg_ros.sources.base import SOURCES, FrameSource, open_source
+from frm_seg_ros.sources.images import PICTURES, ImageFolder
 from frm_seg_ros.tools.progress import track
 
-OVERLAY_ALPHA = 0.5
+_ALPHA = 0.5
+
+
+class Picture(ImageFolder):
+    """A single image file as a source."""
+
+    def __init__(self, file: Path) -> None:
+        self.files = [file]
 
 
 def open_input(text: str) -> FrameSource:
@@ -28,6 +36,8 @@ def open_input(text: str) -> FrameSource:
     if not path.exists():
         raise ConfigError(f'there is no {text}: name an image, a folder of images, a video or a '
                           'bag')
+    if path.suffix.lower() in PICTURES:
+        return Picture(path)
     is_bag = (path / 'metadata.yaml').is_file() or path.suffix in ('.mcap', '.db3')
     return open_source(f'{"bag" if is_bag else "images"}:{path}')
 
@@ -49,8 +59,8 @@ def check_folder(out: str | Path, force: bool) -> None:
 def predict(source: FrameSource, segmenter: Segmenter, out: str | Path) -> int:
     """Write `labels/NAME.png` (train ids, 255 = unlabelled) and `overlay/NAME.jpg` of every frame.
 
-    NAME counts the frames from 000000 on, in the order of the source. Every file is written whole
-    or not at all; files of other names stay as they are.
+    NAME is the name of the image file, else the number of the frame from 000000 on. Every file is
+    written whole or not at all; files of other names stay as they are.
 
     Args:
         source: the frames.
@@ -61,13 +71,22 @@ def predict(source: FrameSource, segmenter: Segmenter, out: str | Path) -> int:
         The number of frames.
     """
     out = Path(out)
-    count = 0
-    for count, frame in enumerate(track(source, len(source), 'frames'), 1):
+    names = _names(source)
+    for name, frame in zip(names, track(source, len(source), 'frames')):
         labels = segmenter([frame.image])[0].labels
-        painted = overlay(frame.image, labels, segmenter.label_space, OVERLAY_ALPHA)
-        _write_image(out / 'labels' / f'{count - 1:06d}.png', labels)
-        _write_image(out / 'overlay' / f'{count - 1:06d}.jpg', painted[:, :, ::-1])
-    return count
+        painted = overlay(frame.image, labels, segmenter.label_space, _ALPHA)
+        _write_image(out / 'labels' / f'{name}.png', labels)
+        _write_image(out / 'overlay' / f'{name}.jpg', painted[:, :, ::-1])
+    return len(names)
+
+
+def _names(source: FrameSource) -> list[str]:
+    """Name the results: after the image files, or by number where those names are not unique."""
+    if isinstance(source, ImageFolder):
+        stems = [file.stem for file in source.files]
+        if len(set(stems)) == len(stems):
+            return stems
+    return [f'{index:06d}' for index in range(len(source))]
 
 
 def _write_image(path: Path, image: np.ndarray) -> None:

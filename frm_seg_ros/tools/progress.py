@@ -10,33 +10,35 @@ Item = TypeVar('Item')
 _EVERY_S = 0.2
 
 
-def track(items: Iterable[Item], total: int, what: str,
-          stream: TextIO | None = None) -> Iterator[Item]:
-    """Yield the items while one line tells how far it is; silent where nobody looks on.
+class ProgressLine:
+    """Called with what is done and the total, keeps one line up to date where a terminal is."""
 
-    Args:
-        items: what is worked on, one after the other.
-        total: how many there are.
-        what: a word for them, such as `frames`.
-        stream: where the line goes, stderr when None; only a terminal gets one.
-    """
-    stream = stream or sys.stderr
-    shown = stream.isatty()
-    start = last = time.monotonic()
-    count = 0
+    def __init__(self, what: str, stream: TextIO | None = None) -> None:
+        """Begin; `what` is a word for the items, `stream` is stderr when None."""
+        self._what = what
+        self._stream = stream or sys.stderr
+        self._shown = self._stream.isatty()
+        self._start = self._last = time.monotonic()
+
+    def __call__(self, count: int, total: int) -> None:
+        """Show that `count` of `total` items are done."""
+        now = time.monotonic()
+        if self._shown and (now - self._last > _EVERY_S or count == total):
+            self._last = now
+            end = '\n' if count == total else ''
+            self._stream.write(f'\r{self._line(count, total, now - self._start)}{end}')
+            self._stream.flush()
+
+    def _line(self, count: int, total: int, seconds: float) -> str:
+        filled = 30 * min(count, total) // max(total, 1)
+        left = seconds / count * max(total - count, 0)
+        return (f'{"#" * filled:.<30} {count}/{total} {self._what}, '
+                f'{count / max(seconds, 1e-9):.1f} a second, {left:.0f} s left ')
+
+
+def track(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
+    """Yield the items while a progress line tells how many are done."""
+    line = ProgressLine(what)
     for count, item in enumerate(items, 1):
         yield item
-        now = time.monotonic()
-        if shown and (now - last > _EVERY_S or count == total):
-            last = now
-            stream.write('\r' + _line(count, total, what, now - start))
-            stream.flush()
-    if shown and count:
-        stream.write('\n')
-
-
-def _line(count: int, total: int, what: str, seconds: float) -> str:
-    left = seconds / count * max(total - count, 0)
-    filled = 30 * min(count, total) // max(total, 1)
-    return (f'{"#" * filled:.<30} {count}/{total} {what}, {count / max(seconds, 1e-9):.1f} a '
-            f'second, {left:.0f} s left ')
+        line(count, total)
