@@ -17,9 +17,8 @@ DEPTH = 5   # the callback takes each at once; this bridges a busy interpreter
 class ImageSubscription:
     """Subscribe to a topic with the wanted reliability.
 
-    With `auto` that is best effort if any publisher offers no better, since a reliable
-    subscription would not connect to it, and reliable otherwise: while there is no publisher, too,
-    so that a sender that waits for its listener is matched only when the reliability is settled.
+    With `auto` that is reliable where all publishers offer it. Best effort connects to every
+    publisher, so it is taken if any offers no better, and while there is none.
     """
 
     def __init__(self, node: Node, message_type: type, topic: str, qos: str,
@@ -56,11 +55,11 @@ class ImageSubscription:
     def _wanted(self) -> ReliabilityPolicy:
         if self._asked != 'auto':
             return ReliabilityPolicy[self._asked.upper()]
-        offers = [info.qos_profile.reliability
-                  for info in self._node.get_publishers_info_by_topic(self._topic)]
-        if ReliabilityPolicy.BEST_EFFORT in offers:
-            return ReliabilityPolicy.BEST_EFFORT
-        return ReliabilityPolicy.RELIABLE
+        offers = {info.qos_profile.reliability
+                  for info in self._node.get_publishers_info_by_topic(self._topic)}
+        if offers == {ReliabilityPolicy.RELIABLE}:
+            return ReliabilityPolicy.RELIABLE
+        return ReliabilityPolicy.BEST_EFFORT
 
     def _look(self) -> None:
         """Subscribe anew if the publishers now offer another reliability."""

@@ -1,0 +1,45 @@
+"""The real node on real DDS, in a domain of its own."""
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parent
+sys.path.append(str(FOLDER))   # for rig.py
+# Domains above 101 would use ports that Linux hands out to clients.
+os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))
+os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+os.environ.setdefault('FASTRTPS_DEFAULT_PROFILES_FILE',
+                      str(FOLDER.parents[1] / 'config' / 'fastdds_shm.xml'))
+
+
+@pytest.fixture(scope='session')
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a model that labels by the nearest colour of the CamVid palette."""
+    pytest.importorskip('onnx', reason='onnx is not installed: no model can be made')
+    pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')
+    from tiny_model import write_tiny_model
+    return write_tiny_model(tmp_path_factory.mktemp('models') / 'tiny')
+
+
+@pytest.fixture
+def make_rig(model: Path) -> Iterator[Callable[..., Any]]:
+    """Make rigs with parameters of the node as keywords; all end with the test."""
+    from rig import Rig
+    rigs = []
+
+    def make(**options: Any) -> Any:
+        rigs.append(Rig(**{'model': str(model), 'backend': 'onnxruntime', 'qos': 'reliable',
+                           **options}))
+        return rigs[-1]
+
+    yield make
+    for rig in rigs:
+        rig.close()
+    for rig in rigs:
+        assert not rig.wrong_stats
