@@ -1,0 +1,145 @@
+"""One contract for all backends: the same labels as the torch reference, and right ones."""
+import numpy as np
+import pytest
+
+from frm_seg_ros.backends.base import BACKENDS, open_backend
+from frm_seg_ros.core.errors import ConfigError
+from frm_seg_ros.core.files import share_dir
+from frm_seg_ros.core.model_card import ModelCard
+from frm_seg_ros.core.plugins import load_plugin
+from frm_seg_ros.core.resize import resize_image
+from frm_seg_ros.sources.base import open_source
+
+torch = pytest.importorskip('torch', reason='torch, the reference, is not installed')
+
+from hand_made_network import write_hand_made  # noqa: E402
+
+MODEL = share_dir() / 'models' / 'frm_b0_fast'
+NETWORK_SIZES = [(360, 480), (192, 256), (181, 243)]
+
+
+@pytest.fixture(params=BACKENDS)
+def backend_class(request):
+    try:
+        return load_plugin('backend', request.param, BACKENDS)
+    except ImportError as error:
+        pytest.skip(f'{request.param} is not installed: {error}')
+
+
+def frames_of_six_classes(count):
+    """Take frames of a demo drive on which six classes hold 2 % of the pixels each."""
+    chosen = []
+    for frame in open_source('synthetic:3:40'):
+        shares = np.bincount(frame.truth.ravel(), minlength=256)[:11] / frame.truth.size
+        if (shares >= 0.02).sum() >= 6:
+            chosen.append(frame.image)
+        if len(chosen) == count:
+            return chosen
+    raise AssertionError('too few frames show six classes')
+
+
+@pytest.fixture(scope='module')
+def frames():
+    return frames_of_six_classes(3)
+
+
+@pytest.fixture(scope='module')
+def reference():
+    return open_backend('torch', ModelCard.load(MODEL), 'cpu')[0]
+
+
+def slow_labels(backend, images, size):
+    """Label by the definition: torch's own bilinear up-sampling in float64, then argmax."""
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    with torch.inference_mode():
+        logits = backend._network((pixels - backend._mean) / backend._std).double()
+        full = torch.nn.functional.interpolate(logits, size=size, mode='bilinear')
+        largest = torch.nn.functional.interpolate(
+            logits.softmax(1).amax(1, keepdim=True), size=size, mode='bilinear')
+    return full.argmax(1).numpy(), 255 * largest[:, 0].numpy()
+
+
+@pytest.mark.parametrize('size', NETWORK_SIZES)
+@pytest.mark.parametrize('batch', [1, 3])
+def test_labels_and_confidence_equal_the_reference(backend_class, frames, reference, size, batch):
+    backend = backend_class(ModelCard.load(MODEL), 'cpu')
+    images = np.stack([resize_image(image, size) for image in frames[:batch]])
+    wanted = (300, 412)  # the camera's size is not a multiple of the network's
+    found = backend.run(images, [wanted] * batch, confidence=True)
+    labels, confidence = slow_labels(reference, images, wanted)
+    assert len(found) == batch
+    for i in range(batch):
+        assert found[i][0].dtype == found[i][1].dtype == np.uint8
+        assert found[i][0].shape == found[i][1].shape == wanted
+        # Float32 sums differ in order between runtimes, so near-ties fall either way.
+        assert (found[i][0] == labels[i]).mean() >= 0.999
+        assert len(np.unique(found[i][0])) >= 6
+        # Half a step of rounding and float32 on the way; 1 is what the contract allows.
+        assert np.abs(found[i][1] - confidence[i]).max() <= 1
+    backend.close()
+
+
+def test_every_image_gets_its_own_size_and_no_confidence_unasked(backend_class, frames):
+    backend = backend_class(ModelCard.load(MODEL), 'cpu')
+    images = np.stack([resize_image(image, (192, 256)) for image in frames[:2]])
+    (first, none), (second, _) = backend.run(images, [(90, 120), (720, 1280)])
+    assert first.shape == (90, 120)
+    assert second.shape == (720, 1280)
+    assert none is None
+    backend.close()
+
+
+@pytest.fixture(scope='module')
+def hand_made(tmp_path_factory):
+    pytest.importorskip('onnx', reason='onnx is not installed')
+    from frm_seg_ros.tools.export import export_model
+    return export_model(write_hand_made(tmp_path_factory.mktemp('hand_made')))
+
+
+def test_right_answer_of_the_hand_made_network(backend_class, hand_made):
+    backend = backend_class(ModelCard.load(hand_made), 'cpu')
+    truth = np.full((96, 128), 3, np.uint8)
+    truth[32:64, 40:100] = 8
+    grey = np.where(truth == 8, 200, 40).astype(np.uint8)
+    tint = np.array([-20, 0, 20])
+    images = np.clip(grey[..., None].astype(int) + tint, 0, 255).astype(np.uint8)[None]
+    labels = backend.run(images, [(96, 128)])[0][0]
+    inside = np.ones_like(truth, bool)
+    for line in (32, 64):
+        inside[line - 4:line + 4] = False
+    for line in (40, 100):
+        inside[:, line - 4:line + 4] = False
+    assert np.array_equal(labels[inside], truth[inside])
+    backend.close()
+
+
+def test_decoding_on_a_device_equals_decoding_on_the_cpu():
+    from frm_seg_ros.backends.torch_backend import decode_on_device
+    from frm_seg_ros.core.decode import decode
+    torch.manual_seed(0)
+    logits = torch.randn(11, 30, 40)
+    logits[4] = logits[7]  # ties: the lowest id wins
+    labels, confidence = decode_on_device(logits, (117, 163), True)
+    expected, expected_confidence = decode(logits.numpy(), (117, 163), True)
+    assert 7 not in labels
+    assert (labels == expected).mean() >= 0.999  # torch interpolates in float32
+    assert np.abs(confidence.astype(int) - expected_confidence).max() <= 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='torch finds no CUDA device')
+@pytest.mark.parametrize('size', NETWORK_SIZES)
+def test_cuda_equals_the_reference(frames, reference, size):
+    backend = load_plugin('backend', 'torch', BACKENDS)(ModelCard.load(MODEL), 'cuda')
+    images = np.stack([resize_image(image, size) for image in frames])
+    found = backend.run(images, [(300, 412)] * 3, confidence=True)
+    labels, confidence = slow_labels(reference, images, (300, 412))
+    for i in range(3):
+        assert (found[i][0] == labels[i]).mean() >= 0.999
+        assert np.abs(found[i][1] - confidence[i]).max() <= 1
+
+
+def test_cuda_is_refused_where_there_is_none(backend_class):
+    if torch.cuda.is_available():
+        pytest.skip('there is a CUDA device')
+    with pytest.raises(ConfigError, match='device is cuda'):
+        backend_class(ModelCard.load(MODEL), 'cuda')

@@ -1,0 +1,69 @@
+"""Cards: every field required, files held to their hashes."""
+import pytest
+import yaml
+
+from frm_seg_ros.core.errors import ConfigError
+from frm_seg_ros.core.model_card import ModelCard
+from tiny_model import write_tiny_model
+
+
+@pytest.fixture
+def folder(tmp_path):
+    pytest.importorskip('onnx')
+    return write_tiny_model(tmp_path / 'tiny')
+
+
+def change(folder, **facts):
+    path = folder / 'card.yaml'
+    card = yaml.safe_load(path.read_text())
+    card.update(facts)
+    card = {key: value for key, value in card.items() if value is not None}
+    path.write_text(yaml.safe_dump(card))
+
+
+def test_what_is_saved_is_loaded(folder):
+    card = ModelCard.load(folder)
+    assert (card.name, card.input_size, card.std) == ('tiny', (96, 128), (1.0, 1.0, 1.0))
+    card.save()
+    assert ModelCard.load(folder / 'card.yaml') == card
+
+
+def test_hash_is_enforced(folder):
+    (folder / 'model.onnx').write_bytes(b'something else')
+    card = ModelCard.load(folder)
+    with pytest.raises(ConfigError, match='has the SHA-256 .* its card wants .* restore it'):
+        card.file('model.onnx')
+    (folder / 'model.onnx').unlink()
+    with pytest.raises(ConfigError, match='has no file'):
+        card.check_files()
+    with pytest.raises(ConfigError, match='lists no file other.bin'):
+        card.file('other.bin')
+
+
+@pytest.mark.parametrize(('facts', 'words'), [
+    ({'licence': None}, 'lacks licence'),
+    ({'precison': 'f16'}, 'unknown precison'),
+    ({'files': {'../model.onnx': 64 * 'a'}}, 'plain file name'),
+    ({'files': {'model.onnx': 'abc'}}, '64 hexadecimal digits'),
+    ({'input_size': [360]}, 'input_size|unpack'),
+    ({'input_size': [0, 480]}, 'wanted at least 32x32'),
+    ({'mean': [0.5, 0.5]}, 'mean has 2 values'),
+    ({'std': [0, 1, 1]}, 'wanted values above 0'),
+    ({'std': 'grey'}, 'wrong form'),
+    ({'architecture': 'b0'}, 'must be maps'),
+])
+def test_a_wrong_field_is_named(folder, facts, words):
+    change(folder, **facts)
+    with pytest.raises(ConfigError, match=words):
+        ModelCard.load(folder)
+
+
+def test_missing_and_damaged_cards(folder):
+    with pytest.raises(ConfigError, match="no model 'nonesuch': take one of"):
+        ModelCard.load('nonesuch')
+    (folder / 'card.yaml').write_text('name: [')
+    with pytest.raises(ConfigError, match='cannot be read'):
+        ModelCard.load(folder)
+    (folder / 'card.yaml').write_text('just text')
+    with pytest.raises(ConfigError, match='lacks architecture'):
+        ModelCard.load(folder)
