@@ -1,0 +1,72 @@
+"""Image and truth move together, and colours stay colours."""
+import numpy as np
+import pytest
+
+from frm_seg_ros.core.frame import Frame
+from frm_seg_ros.core.label_space import IGNORE, LabelSpace
+from frm_seg_ros.training.augmentation import augment, jitter_color
+from frm_seg_ros.training.config import TrainingConfig
+from training_config import config_with
+
+PALETTE = LabelSpace.load('camvid').palette
+
+
+def painted_frame():
+    """Make a frame whose image is its truth painted, in blocks of 24 pixels."""
+    blocks = np.random.default_rng(3).integers(0, 11, (10, 12)).astype(np.uint8)
+    truth = blocks.repeat(24, 0).repeat(24, 1)
+    return Frame(PALETTE[truth], 0, truth=truth)
+
+
+@pytest.mark.parametrize('seed', range(12))
+def test_image_and_truth_stay_aligned(seed):
+    config = config_with(crop=(96, 128), scale=(0.4, 2.5), color=0.0)
+    image, truth = augment(painted_frame(), config, np.random.default_rng(seed))
+    assert image.shape == (96, 128, 3)
+    assert truth.shape == (96, 128)
+    counted = truth != IGNORE
+    distance = np.abs(image.astype(int) - PALETTE[truth]).sum(2)
+    # Only pixels on a border between blocks are mixed; at the smallest scale blocks are 10 wide.
+    assert (distance[counted] < 60).mean() > 0.6
+    shifted = np.abs(np.roll(image, 5, 1).astype(int) - PALETTE[truth]).sum(2)
+    assert distance[counted].mean() < 0.5 * shifted[counted].mean()
+
+
+def test_what_lies_outside_the_frame_is_ignored():
+    config = config_with(crop=(240, 288), scale=(0.5, 0.5), color=0.0)
+    _, truth = augment(painted_frame(), config, np.random.default_rng(0))
+    assert (truth[60:180, 72:216] != IGNORE).all()
+    assert (truth[:58] == IGNORE).all() and (truth[:, :70] == IGNORE).all()
+
+
+def test_half_of_the_crops_are_flipped():
+    config = config_with(crop=(240, 288), scale=(1.0, 1.0), color=0.0)
+    frame = painted_frame()
+    flipped = 0
+    for seed in range(60):
+        _, truth = augment(frame, config, np.random.default_rng(seed))
+        assert np.array_equal(truth, frame.truth) or np.array_equal(truth, frame.truth[:, ::-1])
+        flipped += not np.array_equal(truth, frame.truth)
+    assert 15 < flipped < 45  # 4 standard deviations of 60 coins
+
+
+def test_colour_jitter_is_bounded_and_off_at_zero():
+    image = np.random.default_rng(0).integers(60, 120, (20, 30, 3)).astype(np.uint8)
+    assert np.array_equal(jitter_color(image, 0.0, np.random.default_rng(0)), image)
+    means = [jitter_color(image, 0.3, np.random.default_rng(seed)).mean() for seed in range(30)]
+    assert max(means) / image.mean() < 1.3 * 1.1
+    assert min(means) / image.mean() > 0.7 * 0.9
+    assert np.std(means) > 5
+
+
+def test_config_refuses_what_it_does_not_know(tmp_path):
+    from frm_seg_ros.core.errors import ConfigError
+    from frm_seg_ros.core.files import share_dir
+    path = share_dir() / 'config' / 'train' / 'frm_b0_fast.yaml'
+    assert TrainingConfig.load(path, ['steps=7', 'crop=[64, 96]']).crop == (64, 96)
+    with pytest.raises(ConfigError, match="unknown .'stepps'"):
+        TrainingConfig.load(path, ['stepps=7'])
+    with pytest.raises(ConfigError, match='write key=value'):
+        TrainingConfig.load(path, ['steps'])
+    with pytest.raises(ConfigError, match='is not a training configuration'):
+        TrainingConfig.load(tmp_path / 'none.yaml', [])
