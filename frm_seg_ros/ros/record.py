@@ -34,6 +34,8 @@ from frm_seg_ros.ros.play import message_class
 
 # Deep enough that no message is lost while another one is written.
 _DEPTH = 200
+# Longer arrays, such as pixels, are echoed as null: whoever reads the lines must keep up.
+_ECHO_ELEMENTS = 256
 
 
 def wait_for_types(node: Node, topics: Sequence[str], timeout_s: float,
@@ -135,7 +137,7 @@ class Recorder:
 def _plain(value: Any) -> Any:
     """Turn a message of rosbags into what JSON knows."""
     if isinstance(value, np.ndarray):
-        return value.tolist()
+        return value.tolist() if value.size <= _ECHO_ELEMENTS else None
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if hasattr(value, '__msgtype__'):
@@ -174,7 +176,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--topic', action='append', required=True, metavar='NAME',
                         help='topic to record; may be given more than once')
     parser.add_argument('--echo', metavar='NAME',
-                        help='one of the topics: print its messages too, a JSON object a line')
+                        help='one of the topics: print its messages too, a JSON object a line, long '
+                             'arrays as null')
     parser.add_argument('--force', action='store_true', help='replace a bag that is there')
     parser.add_argument('--wait-timeout', type=float, default=60.0, metavar='S',
                         help='give up after so many seconds on a topic that nobody publishes '

@@ -97,7 +97,8 @@ def _delivery(latency_ms: Sequence[float], accounts: Mapping[str, str] | None) -
     if accounts:
         parts.append(section('What became of the frames', facts(dict(accounts))))
     if len(latency_ms):
-        figures = {f'p{rank}': f'{np.percentile(latency_ms, rank):.1f} ms' for rank in (50, 90, 99)}
+        figures = {f'p{rank}': f'{np.percentile(latency_ms, rank):.1f} ms'
+                   for rank in (50, 90, 99)}
         parts.append(section('Latency', tiles(figures) + charts.histogram(latency_ms, 'ms'),
                              'From the sending of the image to the receipt of its labels, each '
                              'in a process of its own.'))

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from html import escape
 
-_STYLE = '''
+_STYLE = """
 :root { --bg: #f6f7f9; --card: #fff; --ink: #1b1f24; --soft: #667080; --line: #e2e6eb;
   --accent: #2563eb; --cell: 37, 99, 235; --bad: #d33a2c; color-scheme: light dark; }
 @media (prefers-color-scheme: dark) {
@@ -44,7 +44,8 @@ dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 .fill { height: 100%; border-radius: 5px; border: 1px solid rgba(127, 127, 127, .45); }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: 12px; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; width: 100%; font-size: 12px;
+  font-variant-numeric: tabular-nums; }
 td { text-align: center; min-width: 38px; height: 28px; border: 1px solid var(--card); }
 th { font-weight: 500; color: var(--soft); padding: 2px 8px; text-align: right; }
 thead th { writing-mode: vertical-rl; transform: rotate(180deg); text-align: left;
@@ -60,7 +61,7 @@ svg text { fill: var(--soft); font-size: 13px; }
 .frame + .frame { margin-top: 16px; }
 @media (max-width: 640px) { .shots { grid-template-columns: repeat(2, 1fr); }
   .tile b { font-size: 21px; } h1 { font-size: 21px; } }
-'''
+"""
 
 
 def page(title: str, subtitle: str, tiles: str, sections: str) -> str:

@@ -12,7 +12,6 @@ import numpy as np
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.files import atomic_path
 
-
 # OpenCV runs the VP9 encoder at its slow setting and gives no way to change that; most of its time
 # goes into the noise of the camera. Smoothed so (diameter in pixels, sigma of colour, sigma in
 # pixels), edges stay and encoding takes half the time.

@@ -97,7 +97,8 @@ def test_scores_equal_the_slow_twin(name: str) -> None:
 
 
 def test_rows_are_the_truth_and_the_last_column_is_unlabelled() -> None:
-    matrix = make_matrix(np.array([[2, 2, 2, 255]], np.uint8), np.array([[3, 3, 255, 3]], np.uint8))
+    truth, labels = np.array([[2, 2, 2, 255], [3, 3, 255, 3]], np.uint8)[:, None]
+    matrix = make_matrix(truth, labels)
     wanted = np.zeros((SIZE, SIZE + 1), np.int64)
     wanted[2, 3], wanted[2, SIZE] = 2, 1
     np.testing.assert_array_equal(matrix.counts, wanted)

@@ -1,0 +1,109 @@
+"""Child processes that are watched, and ended in order."""
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+_STOP_S = 10.0
+_TAIL_LINES = 8
+
+
+class ChildError(RuntimeError):
+    """A child ended early, badly or not at all, or something did not happen in time."""
+
+
+class Child:
+    """A process whose output is kept: stdout in memory, stderr in a file.
+
+    Attributes:
+        name: what it is called in errors.
+        lines: lines of stdout so far, without their ends.
+    """
+
+    def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str],
+                 folder: Path) -> None:
+        """Start it in a session of its own, so that Ctrl-C reaches it through us only."""
+        self.name = name
+        self.lines: list[str] = []
+        self._log = folder / f'{name}.log'
+        with open(self._log, 'wb') as log:
+            self._process = subprocess.Popen(
+                list(command), stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL,
+                env=dict(env), text=True, start_new_session=True)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        for line in self._process.stdout:
+            self.lines.append(line.rstrip('\n'))
+
+    @property
+    def exit_code(self) -> int | None:
+        """Tell the exit code; None while it runs."""
+        return self._process.poll()
+
+    def check(self) -> None:
+        """Make sure that it runs.
+
+        Raises:
+            ChildError: if it ended; says how, with its last words.
+        """
+        if self.exit_code is not None:
+            raise ChildError(f'the {self.name} ended early with exit code {self.exit_code}'
+                             f'{self.last_words()}')
+
+    def last_words(self) -> str:
+        """Quote the end of its stderr for an error message."""
+        lines = self._log.read_text(encoding='utf-8', errors='replace').splitlines()
+        return ':\n  ' + '\n  '.join(lines[-_TAIL_LINES:]) if lines else ' and said nothing'
+
+    def finish(self) -> None:
+        """Send SIGINT and wait for the end.
+
+        Raises:
+            ChildError: if it had ended before, does not end in time, or ends with an error.
+        """
+        self.check()
+        self._process.send_signal(signal.SIGINT)
+        self.join(_STOP_S)
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the end.
+
+        Raises:
+            ChildError: if that takes longer, or the exit code is not 0.
+        """
+        try:
+            code = self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise ChildError(f'the {self.name} did not end within {timeout_s:g} s') from error
+        self._reader.join(_STOP_S)
+        if code:
+            raise ChildError(f'the {self.name} ended with exit code {code}{self.last_words()}')
+
+    def kill(self) -> None:
+        """End it at once, with whatever it has started."""
+        if self.exit_code is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float, children: Sequence[Child]) -> bool:
+    """Wait until the condition holds; tell whether it did in time.
+
+    Raises:
+        ChildError: if one of the children ends meanwhile.
+    """
+    until = time.monotonic() + timeout_s
+    while not condition():
+        for child in children:
+            child.check()
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
