@@ -28,7 +28,7 @@ from frm_seg_ros.ros.rate import Quiet, RateLimit
 from frm_seg_ros.ros.subscription import ImageSubscription
 from frm_seg_ros.segmenter import Segmenter
 
-OUTPUT_QOS = QoSProfile(depth=2)   # reliable, volatile: RViz and best-effort listeners connect
+OUTPUT_DEPTH = 2
 STATS_SECONDS = 1.0
 LOG_SECONDS = 5.0
 TRANSPORTS = {'raw': (Image, 'image', image_to_rgb),
@@ -55,9 +55,11 @@ class Camera:
         self._node = node
         self._segmenter = segmenter
         prefix = f'~/{name}/' if name else '~/'
+        # Reliable and volatile: RViz and best-effort listeners connect. A profile for each, since
+        # rclpy writes the overrides into it.
         self._outputs = {
             topic: node.create_lifecycle_publisher(
-                Image, prefix + topic, OUTPUT_QOS,
+                Image, prefix + topic, QoSProfile(depth=OUTPUT_DEPTH),
                 qos_overriding_options=QoSOverridingOptions.with_default_policies())
             for topic in OUTPUTS}
         self._stats = node.create_publisher(SegmentationStats, prefix + 'stats', 10)
@@ -67,6 +69,7 @@ class Camera:
                                         clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._rate, self._overlay_rate = RateLimit(), RateLimit()
         self._quiet = Quiet(LOG_SECONDS)
+        self._told_of_losses = False
         self._mailbox = Mailbox()
         self._subscription: ImageSubscription | None = None
         self._worker: threading.Thread | None = None
@@ -79,7 +82,7 @@ class Camera:
         self._mailbox = Mailbox()
         self._subscription = ImageSubscription(
             self._node, message_type, topic, self.parameters.qos, self._on_message,
-            self.accounting.lose)
+            self._on_lost)
         self._worker = threading.Thread(target=self._work, name=f'camera {self.name}')
         self._worker.start()
 
@@ -111,6 +114,15 @@ class Camera:
             self.accounting.drop('rate')
         elif self._mailbox.put(Arrival(message, self._age_ms(message), now)) is not None:
             self.accounting.drop('overwritten')
+
+    def _on_lost(self, count: int) -> None:
+        self.accounting.lose(count)
+        if not self._told_of_losses:
+            self._told_of_losses = True
+            self._node.get_logger().warning(
+                'the middleware lost images before they got here (lost_in_transport in ~/stats): '
+                "best-effort images above 480 KB want a larger shared-memory segment at the camera, "
+                'start it with FASTRTPS_DEFAULT_PROFILES_FILE naming our config/fastdds_shm.xml')
 
     def _age_ms(self, message: Any) -> float:
         stamp = message.header.stamp   # any numbers: rclpy's Time raises on negative ones

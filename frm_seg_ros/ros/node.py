@@ -98,15 +98,15 @@ class SegmentationNode(LifecycleNode):
 
     def release(self) -> None:
         """Finish the frame in hand, remove the topics and free the device."""
-        if self._camera is not None:
-            self._camera.close()
-            self._camera = None
-        if self._label_space is not None:
-            self.destroy_publisher(self._label_space)
-            self._label_space = None
-        if self._segmenter is not None:
-            self._segmenter.close()
-            self._segmenter = None
+        camera, self._camera = self._camera, None
+        label_space, self._label_space = self._label_space, None
+        segmenter, self._segmenter = self._segmenter, None
+        if camera is not None:
+            camera.close()
+        if label_space is not None:
+            self.destroy_publisher(label_space)
+        if segmenter is not None:
+            segmenter.close()
 
     def _attempt(self, step: Callable[[], None]) -> TransitionCallbackReturn:
         """Run a step of a transition; a failure is logged, diagnosed and ends the transition."""

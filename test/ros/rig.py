@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import rclpy
+from frm_seg_ros.msg import SegmentationStats
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import SetParameters
@@ -19,7 +20,6 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from frm_seg_ros.core.encodings import fill_image
 from frm_seg_ros.core.label_space import LabelSpace
-from frm_seg_ros.msg import SegmentationStats
 from frm_seg_ros.ros.node import SegmentationNode
 
 SECONDS = 20.0   # generous: the machine may be busy
@@ -114,6 +114,16 @@ class Rig:
         while not condition():
             assert time.monotonic() < deadline, f'waited {seconds:g} s for {what}'
             time.sleep(0.005)
+
+    def wait_messages(self, messages: list[Any], count: int) -> None:
+        """Wait until a list from `listen` holds so many messages."""
+        self.wait(lambda: len(messages) >= count, f'{count} messages')
+        assert len(messages) == count
+
+    def wait_received(self, count: int) -> None:
+        """Wait until the statistics say that so many frames came and none is pending."""
+        self.wait(lambda: self.counts().get('received') == count and not self.counts()['pending'],
+                  f'{count} frames to be counted')
 
     def listen(self, topic: str, message_type: type = Image, qos: Any = 100,
                callback: Callable[[Any], None] | None = None) -> list[Any]:

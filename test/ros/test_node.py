@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('frm_seg_ros.msg', reason='the messages are not built')
 
+from frm_seg_ros.msg import LabelSpace
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rig import Rig, picture, pixels
 from sensor_msgs.msg import CompressedImage
@@ -22,7 +23,6 @@ from std_srvs.srv import SetBool
 from frm_seg_ros.core.draw import colorize, overlay
 from frm_seg_ros.core.label_space import LabelSpace as Space
 from frm_seg_ros.core.model_card import ModelCard
-from frm_seg_ros.msg import LabelSpace
 from frm_seg_ros.ros.outputs import OUTPUTS
 from frm_seg_ros.segmenter import Segmenter
 
@@ -70,7 +70,8 @@ def test_all_outputs_hold_the_offline_result_and_the_stamp(
     for count, image in enumerate(images, 1):
         message = rig.message(image)
         rig.send(message)
-        rig.wait(lambda: all(len(one) == count for one in found.values()), 'all outputs')
+        for messages in found.values():
+            rig.wait_messages(messages, count)
         (wanted,) = segmenter([image], confidence=True)
         assert len(np.unique(wanted.labels)) > 5
         values = {'label_image': wanted.labels, 'confidence': wanted.confidence,
@@ -90,7 +91,7 @@ def test_compressed_transport(make_rig: MakeRig, segmenter: Segmenter) -> None:
     png = cv2.imencode('.png', image[..., ::-1])[1]
     message = rig.stamped(CompressedImage(format='png', data=png.tobytes()))
     rig.send(message)
-    rig.wait(lambda: found, 'a label image')
+    rig.wait_messages(found, 1)
     np.testing.assert_array_equal(pixels(found[0]), segmenter([image])[0].labels)
     assert found[0].header == message.header
 
@@ -99,7 +100,7 @@ def test_label_space_is_latched_and_complete(make_rig: MakeRig, model: Path) -> 
     rig = make_rig()
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     found = rig.listen('label_space', LabelSpace, latched)
-    rig.wait(lambda: found, 'the label space')
+    rig.wait_messages(found, 1)
     (message,) = found
     card = ModelCard.load(model)
     assert (message.name, message.model) == ('camvid', card.name)
@@ -146,7 +147,7 @@ def test_newest_frame_wins_and_the_rest_is_counted(make_rig: MakeRig, gate: Gate
     assert rig.counts() == {'received': 20, 'processed': 0, 'pending': 2, 'overwritten': 18}
     gate.opened.set()
     rig.wait_counts(processed=2, overwritten=18)
-    rig.wait(lambda: len(found) == 2, 'two label images')
+    rig.wait_messages(found, 2)
     assert [one.header for one in found] == [messages[0].header, messages[-1].header]
 
 
@@ -160,7 +161,7 @@ def test_without_a_listener_there_is_no_inference(make_rig: MakeRig, gate: Gate)
     found = rig.listen('color')
     rig.send(rig.message(picture()))
     rig.wait_counts(no_listener=1, processed=1)
-    rig.wait(lambda: found, 'a picture')
+    rig.wait_messages(found, 1)
     assert gate.images == 1
 
 
@@ -193,7 +194,7 @@ def test_enable_pauses_and_resumes(make_rig: MakeRig) -> None:
     message = rig.message(picture())
     rig.send(message)
     rig.wait_counts(paused=1, processed=1)
-    rig.wait(lambda: found, 'a label image')
+    rig.wait_messages(found, 1)
     assert [one.header for one in found] == [message.header]
 
 
@@ -224,7 +225,7 @@ def test_deactivating_finishes_the_frame_in_hand(make_rig: MakeRig, gate: Gate) 
     assert rig.change('deactivate')
     timer.join()
     rig.wait_counts(processed=1, inactive=1)
-    rig.wait(lambda: found, 'the frame in hand')
+    rig.wait_messages(found, 1)
     assert [one.header for one in found] == [first.header]
     rig.wait(lambda: not rig.connected(), 'the subscription to end')
     assert rig.change('activate')
@@ -266,7 +267,7 @@ def test_a_slow_reliable_listener_does_not_delay_the_others(make_rig: MakeRig) -
         found = rig.listen('color')
         for count in range(1, 31):
             rig.send(rig.message(picture(0, (480, 640))))
-            rig.wait(lambda: len(found) == count, 'the frame')
+            rig.wait_messages(found, count)
         assert asleep.is_set()
         times = [one.publish_ms for one in rig.stats if one.has_frame]
         assert np.median(times) < 30
@@ -282,5 +283,5 @@ def test_any_stamp_is_carried(make_rig: MakeRig) -> None:
     message.header.stamp.sec, message.header.stamp.nanosec = -5, 4_000_000_000
     message.header.frame_id = ''
     rig.send(message)
-    rig.wait(lambda: found, 'a label image')
+    rig.wait_messages(found, 1)
     assert found[0].header == message.header

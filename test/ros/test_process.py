@@ -1,0 +1,149 @@
+"""The node as a process of its own: its end, its exit codes, its first words."""
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip('rclpy', reason='rclpy is not installed')
+pytest.importorskip('frm_seg_ros.msg', reason='the messages are not built')
+
+from rig import Rig, picture
+
+ROOT = Path(__file__).resolve().parents[2]
+MAIN = 'import sys; from frm_seg_ros.ros.node import main; sys.exit(main())'
+SECONDS = 60.0
+
+
+@contextmanager
+def running(*arguments: str, code: str = MAIN) -> Iterator[subprocess.Popen[str]]:
+    """Run the node with ROS arguments."""
+    paths = [str(ROOT), *filter(None, sys.path)]
+    process = subprocess.Popen(
+        [sys.executable, '-c', code, '--ros-args', *arguments], text=True, cwd='/',
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=1,
+        env=os.environ | {'PYTHONPATH': os.pathsep.join(paths)})
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def options(model: Path, **values: Any) -> list[str]:
+    """Write parameters as command-line arguments."""
+    values = {'model': model, 'backend': 'onnxruntime', **values}
+    return [word for name, value in values.items() for word in ('-p', f'{name}:={value}')]
+
+
+def read_until(process: subprocess.Popen[str], text: str) -> None:
+    """Read the output up to a line that holds a text."""
+    for line in process.stdout:
+        if text in line:
+            return
+    raise AssertionError(f'the node ended without saying {text!r}')
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_it_cleanly_while_frames_come(model: Path, number: signal.Signals) -> None:
+    peer = Rig(start=False)
+    try:
+        with running(*options(model, qos='reliable')) as process:
+            read_until(process, 'model tiny')
+            found = peer.listen('label_image')
+            message = peer.message(picture(0, (480, 640)))
+            peer.wait(lambda: peer.send(message) or found, 'label images', SECONDS)
+            sent = time.monotonic()
+            process.send_signal(number)
+            time.sleep(0.05)
+            process.send_signal(number)   # as launch does
+            output, _ = process.communicate(timeout=SECONDS)
+            assert process.returncode == 0, output
+            assert 'Traceback' not in output and 'Error' not in output
+            assert time.monotonic() - sent < 20   # 2 s and one frame, on an idle machine
+    finally:
+        peer.close()
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_it_cleanly_while_the_model_loads(
+        model: Path, number: signal.Signals) -> None:
+    slow = ('import time\nfrom frm_seg_ros.segmenter import Segmenter\nreal = Segmenter.open\n'
+            'def late(*arguments):\n'
+            '    print("loading", flush=True)\n    time.sleep(1)\n    return real(*arguments)\n'
+            f'Segmenter.open = late\n{MAIN}')
+    with running(*options(model), code=slow) as process:
+        read_until(process, 'loading')
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=SECONDS)
+        assert process.returncode == 0 and 'Traceback' not in output, output
+
+
+def test_without_a_sender_it_ends_too(model: Path) -> None:
+    with running(*options(model)) as process:
+        read_until(process, 'model tiny')
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=SECONDS)
+        assert (process.returncode, output) == (0, '')
+
+
+def test_exit_on_failure_gives_exit_code_1_and_one_sentence() -> None:
+    with running(*options(Path('/no/such/model'), exit_on_failure='true')) as process:
+        output, _ = process.communicate(timeout=SECONDS)
+        assert process.returncode == 1
+        assert len(output.splitlines()) == 1 and "no model '/no/such/model'" in output
+
+
+def test_a_failed_start_stays_and_ends_with_exit_code_0() -> None:
+    with running(*options(Path('/no/such/model'))) as process:
+        read_until(process, "no model '/no/such/model'")
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=SECONDS)
+        assert (process.returncode, output) == (0, '')
+
+
+def test_arguments_that_ros_cannot_parse_give_exit_code_2() -> None:
+    with running('--params-file', '/no/such/file') as process:
+        output, _ = process.communicate(timeout=SECONDS)
+        assert process.returncode == 2 and 'Traceback' not in output
+        assert '/no/such/file' in output
+
+
+def test_the_shipped_parameters_start_it(model: Path) -> None:
+    with running('--params-file', str(ROOT / 'config/segment.yaml'),
+                 *options(model, overlay_alpha=1)) as process:
+        read_until(process, 'model tiny')
+
+
+def test_without_the_messages_one_sentence_tells_how_to_build_them() -> None:
+    hidden = ('import sys\n'
+              'class Hide:\n'
+              '    def find_spec(self, name, *_):\n'
+              '        if name == "frm_seg_ros.msg":\n'
+              '            raise ModuleNotFoundError("hidden", name=name)\n'
+              f'sys.meta_path.insert(0, Hide())\n{MAIN}')
+    with running(code=hidden) as process:
+        output, _ = process.communicate(timeout=SECONDS)
+        assert process.returncode == 1
+        assert len(output.splitlines()) == 1 and '`colcon build`' in output
+
+
+def test_other_missing_modules_are_not_blamed_on_the_build() -> None:
+    hidden = ('import sys\n'
+              'class Hide:\n'
+              '    def find_spec(self, name, *_):\n'
+              '        if name == "frm_seg_ros.msg":\n'
+              '            raise ModuleNotFoundError("hidden", name="frm_seg_ros_c")\n'
+              f'sys.meta_path.insert(0, Hide())\n{MAIN}')
+    with running(code=hidden) as process:
+        output, _ = process.communicate(timeout=SECONDS)
+        assert process.returncode == 1 and 'colcon' not in output and 'hidden' in output
