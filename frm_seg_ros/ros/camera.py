@@ -121,7 +121,7 @@ class Camera:
             self._told_of_losses = True
             self._node.get_logger().warning(
                 'the middleware lost images before they got here (lost_in_transport in ~/stats): '
-                "best-effort images above 480 KB want a larger shared-memory segment at the camera, "
+                'best-effort images above 480 KB want more shared memory where the camera runs; '
                 'start it with FASTRTPS_DEFAULT_PROFILES_FILE naming our config/fastdds_shm.xml')
 
     def _age_ms(self, message: Any) -> float:

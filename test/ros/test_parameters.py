@@ -1,6 +1,7 @@
 """Parameters: one place holds them, live ones change live, all are checked."""
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -15,8 +16,10 @@ pytest.importorskip('frm_seg_ros.msg', reason='the messages are not built')
 
 from rig import Rig, picture, pixels
 
+from frm_seg_ros.core.encodings import ENCODINGS
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.label_space import LabelSpace
+from frm_seg_ros.ros.outputs import OUTPUTS
 from frm_seg_ros.ros.parameters import SPECS, NodeParameters, check, table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,6 +38,17 @@ def test_the_shipped_file_holds_every_parameter_with_its_default() -> None:
 def test_the_page_shows_the_table_of_parameters() -> None:
     page = (ROOT / 'docs/node.md').read_text()
     assert table() in page, f'docs/node.md wants this table:\n{table()}'
+
+
+def test_the_page_names_every_topic_encoding_and_reason_for_a_drop() -> None:
+    page = (ROOT / 'docs/node.md').read_text()
+    sources = [ROOT / 'frm_seg_ros' / name for name in ('ros/camera.py', 'core/encodings.py')]
+    reasons = {reason for source in sources for reason in re.findall(
+        r"(?:drop\(|FrameError\(|_check_size\([^']*)'(\w+)'", source.read_text())}
+    assert {'overwritten', 'rate', 'bad_size', 'bad_compressed'} <= reasons
+    wanted = {f'`{reason}`' for reason in reasons} | {f'`~/{topic}`' for topic in OUTPUTS}
+    wanted |= {name for name in ENCODINGS if not name.startswith('bayer')}
+    assert not {words for words in wanted if words not in page}
 
 
 def test_live_ones() -> None:
