@@ -147,14 +147,19 @@ def _evaluate(args: argparse.Namespace) -> None:
 
 def _add_export(commands: argparse._SubParsersAction) -> None:
     parser = _command(commands, 'export', _export, 'write a model for another runtime',
-                      'frm-seg export runs/mine --to onnx')
+                      'frm-seg export runs/frm_b0_fast/frm_b0_fast --to onnx --out models/mine')
     parser.add_argument('model', metavar='MODEL', help='name of a model, or its folder')
     parser.add_argument('--to', required=True, choices=['onnx'], help='the format')
+    parser.add_argument('--out', metavar='DIR',
+                        help="folder of the exported model (default: the model's own)")
+    parser.add_argument('--check', metavar='SOURCE', default='synthetic:11:2',
+                        help='frames on which the export must agree with torch '
+                             '(default: %(default)s)')
 
 
 def _export(args: argparse.Namespace) -> None:
     from frm_seg_ros.tools.export import export_model
-    print(f'written: {export_model(args.model, args.to)}')
+    print(f'written: {export_model(args.model, args.out, args.check)}')
 
 
 def _add_train(commands: argparse._SubParsersAction) -> None:

@@ -28,12 +28,10 @@ IR_VERSION = 8
 # Float32 sums differ in order between runtimes: the best two logits of a few pixels swap.
 LEAST_AGREEMENT = 0.999
 LARGEST_CONFIDENCE_STEP = 1
-CHECK_SOURCE = 'synthetic:11:2'
 _ELEMENT_TYPES = {'F16': TensorProto.FLOAT16, 'F32': TensorProto.FLOAT}
 
 
-def export_model(model: str | Path, out: str | Path | None = None,
-                 check_source: str = CHECK_SOURCE) -> Path:
+def export_model(model: str | Path, out: str | Path | None, check_source: str) -> Path:
     """Write `model.onnx` beside a model's weights and add it to the card.
 
     The file holds the graph only; its weights are those of `weights.safetensors`. It takes
@@ -43,7 +41,7 @@ def export_model(model: str | Path, out: str | Path | None = None,
     Args:
         model: name or folder of a model with weights.
         out: folder for a copy of the model with the export; the model's own when None.
-        check_source: frames to compare on.
+        check_source: frames to compare on, such as `synthetic:11:2`.
 
     Returns:
         The folder of the exported model.

@@ -93,7 +93,8 @@ def test_every_image_gets_its_own_size_and_no_confidence_unasked(backend_class, 
 def hand_made(tmp_path_factory):
     pytest.importorskip('onnx', reason='onnx is not installed')
     from frm_seg_ros.tools.export import export_model
-    return export_model(write_hand_made(tmp_path_factory.mktemp('hand_made')))
+    folder = write_hand_made(tmp_path_factory.mktemp('hand_made'))
+    return export_model(folder, None, 'synthetic:11:2')
 
 
 def test_right_answer_of_the_hand_made_network(backend_class, hand_made):
