@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('frm_seg_ros.msg', reason='the messages are not built')
 
-from rig import Rig, picture
+from rig import Rig, picture, pixels
+
+from frm_seg_ros.segmenter import Segmenter
 
 ROOT = Path(__file__).resolve().parents[2]
 MAIN = 'import sys; from frm_seg_ros.ros.node import main; sys.exit(main())'
@@ -59,8 +62,12 @@ def test_signals_end_it_cleanly_while_frames_come(model: Path, number: signal.Si
         with running(*options(model, qos='reliable')) as process:
             read_until(process, 'model tiny')
             found = peer.listen('label_image')
-            message = peer.message(picture(0, (480, 640)))
+            image = picture(0, (480, 640))
+            message = peer.message(image)
             peer.wait(lambda: peer.send(message) or found, 'label images', SECONDS)
+            assert found[0].header == message.header
+            (wanted,) = Segmenter.open(model, 'onnxruntime')([image])
+            np.testing.assert_array_equal(pixels(found[0]), wanted.labels)
             sent = time.monotonic()
             process.send_signal(number)
             time.sleep(0.05)
