@@ -176,8 +176,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--topic', action='append', required=True, metavar='NAME',
                         help='topic to record; may be given more than once')
     parser.add_argument('--echo', metavar='NAME',
-                        help='one of the topics: print its messages too, a JSON object a line, long '
-                             'arrays as null')
+                        help='one of the topics: print its messages too, a JSON object a line, '
+                             'long arrays as null')
     parser.add_argument('--force', action='store_true', help='replace a bag that is there')
     parser.add_argument('--wait-timeout', type=float, default=60.0, metavar='S',
                         help='give up after so many seconds on a topic that nobody publishes '

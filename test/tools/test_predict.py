@@ -134,13 +134,14 @@ def test_a_file_is_no_folder_for_results(tmp_path: Path) -> None:
 
 
 def test_video_has_every_frame_at_its_rate_and_colour(tmp_path: Path) -> None:
-    frames = [np.full((46, 64, 3), (200, 30, 10 * n), np.uint8) for n in range(12)]
+    frames = [np.full((301, 720, 3), (200, 30, 10 * n), np.uint8) for n in range(12)]
     assert write_video(tmp_path / 'v.webm', iter(frames), 12.5) == 12
     assert count_frames(tmp_path / 'v.webm') == 12
     capture = cv2.VideoCapture(str(tmp_path / 'v.webm'))
     assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(12.5)
     assert int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, 'little') == b'VP90'
     _, first = capture.read()
+    assert first.shape == (150, 360, 3)
     assert np.abs(first[:, :, ::-1].mean((0, 1)) - (200, 30, 0)).max() < 6
     assert [path.name for path in tmp_path.iterdir()] == ['v.webm']
 
