@@ -27,9 +27,12 @@ assert (pathlib.Path(sysconfig.get_path("include")) / "Python.h").is_file()' 2>/
 make_venv() {
   say "making .venv, ROS 2: $ros"
   # build and install name the interpreter, which may be another one now.
-  rm -rf .venv build install log
+  rm -rf build install log
   mkdir -p "$state"
   touch "$state/busy"
+  # The state goes last, or a cut-off removal would leave a .venv that nobody seems to have made.
+  find .venv -mindepth 1 -maxdepth 1 ! -name "${state##*/}" -exec rm -rf {} +
+  rm -f "$state"/{base,test,torch}
   echo "$identity" > "$state/identity"
   if [ "$ros" = sourced ]; then
     "$python" -m venv --system-site-packages .venv
@@ -93,8 +96,8 @@ install_torch() {
   rm "$state/busy"
 }
 
-# Not the python of an active .venv, which may be about to go.
-python=$("${PYTHON:-python3}" -c 'import sys; print(sys._base_executable)')
+# Not the python of an active .venv, which may be about to go; one name for one interpreter.
+python=$("${PYTHON:-python3}" -c 'import os, sys; print(os.path.realpath(sys._base_executable))')
 ros=wheels
 if [ -n "${AMENT_PREFIX_PATH:-}" ] && "$python" -c 'import rclpy' 2>/dev/null; then
   ros=sourced
