@@ -65,7 +65,7 @@ def score(replay: Replay, label_space: LabelSpace) -> tuple[Evaluation, list[flo
         ValueError: if a label image has the stamp of no frame, or comes out of order.
     """
     frames = iter(open_source(f'bag:{replay.bag}'))
-    evaluation, latency_ms = Evaluation(label_space, replay.sent), []
+    evaluation, latency_ms = Evaluation(label_space, replay.stats['processed']), []
     for stamp, received_ns, labels in recorded_images(replay.recording, LABELS):
         frame = next((one for one in frames if one.stamp_ns == stamp), None)
         if frame is None:

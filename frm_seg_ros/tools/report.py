@@ -140,7 +140,7 @@ def error_picture(image: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> n
         (H, W, 3) uint8 RGB.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[:, :, None].astype(np.float32) * 0.6 + 60
-    wrong = ((truth != labels) & (truth != IGNORE))[:, :, None]
+    wrong = (truth != labels)[:, :, None]
     painted = np.where(wrong, 0.2 * grey + 0.8 * _WRONG, grey)
     painted[truth == IGNORE] = 0
     return painted.astype(np.uint8)

@@ -41,7 +41,8 @@ dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
   margin: 5px 0; font-size: 14px; }
 .bar span:first-child { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 .track { background: var(--bg); border-radius: 5px; height: 14px; overflow: hidden; }
-.fill { height: 100%; border-radius: 5px; border: 1px solid rgba(127, 127, 127, .45); }
+.fill { height: 100%; border-radius: 5px;
+  box-shadow: inset 0 0 0 1px rgba(127, 127, 127, .45); }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 12px;

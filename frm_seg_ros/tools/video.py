@@ -58,12 +58,11 @@ def write_video(path: str | Path, images: Iterable[np.ndarray], rate_hz: float) 
 
 
 def _prepare(image: np.ndarray) -> np.ndarray:
-    """Shrink and smooth an RGB image; even sizes, since VP9 has half as many colours; BGR."""
+    """Shrink and smooth an RGB image for the encoder; gives BGR."""
     height, width = image.shape[:2]
     scale = min(1.0, _WIDTH / width)
-    size = (max(2, round(height * scale) // 2 * 2), max(2, round(width * scale) // 2 * 2))
-    shown = cv2.cvtColor(resize_image(image, size), cv2.COLOR_RGB2BGR)
-    return cv2.bilateralFilter(shown, *_SMOOTHING)
+    shown = resize_image(image, (max(2, round(height * scale)), max(2, round(width * scale))))
+    return cv2.bilateralFilter(cv2.cvtColor(shown, cv2.COLOR_RGB2BGR), *_SMOOTHING)
 
 
 def _open(path: Path, shape: tuple[int, ...], rate_hz: float) -> cv2.VideoWriter:

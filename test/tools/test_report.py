@@ -159,7 +159,12 @@ def test_a_report_that_fails_leaves_the_old_one(tmp_path: Path,
                                                 monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / 'r.html'
     path.write_text('old')
-    monkeypatch.setattr(Path, 'write_text', lambda *args, **kw: (_ for _ in ()).throw(OSError()))
+
+    def fail_half_way(file: Path, text: str, encoding: str) -> None:
+        file.write_bytes(text[:100].encode())
+        raise OSError('no space left')
+
+    monkeypatch.setattr(Path, 'write_text', fail_half_way)
     with pytest.raises(OSError):
         write_report(path, make_evaluation(), 't', 'c', {})
     assert path.read_bytes() == b'old'
