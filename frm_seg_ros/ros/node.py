@@ -13,7 +13,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -206,9 +206,11 @@ def main(args: list[str] | None = None) -> int:
     try:
         rclpy.init(args=args)
         node = SegmentationNode()
-    except (RuntimeError, ValueError) as error:   # arguments that rclpy cannot parse
-        print(f'segmentation_node: {error}', file=sys.stderr)
+    except Exception as error:   # arguments that rclpy cannot parse, or a signal meanwhile
         rclpy.try_shutdown()
+        if signals:
+            return 0
+        print(f'segmentation_node: {error}', file=sys.stderr)
         return 2
     executor = SingleThreadedExecutor()
     executor.add_node(node)
@@ -216,7 +218,7 @@ def main(args: list[str] | None = None) -> int:
         node.start()
         if not signals:
             executor.spin_until_future_complete(node.finished)
-    except (ExternalShutdownException, RuntimeError):   # of rclpy, when it was told to end
+    except Exception:   # of many kinds in rclpy, when it was told to end
         if not signals:
             raise
     finally:

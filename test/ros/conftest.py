@@ -28,9 +28,17 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def make_rig(model: Path) -> Iterator[Callable[..., Any]]:
-    """Make rigs with parameters of the node as keywords; all end with the test."""
+def make_rig(model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """Make rigs with parameters of the node as keywords; all end with the test.
+
+    What the node does every second it does ten times as often, so that no test waits for it.
+    """
     from rig import Rig
+
+    from frm_seg_ros.ros import camera, node, subscription
+    for module, name in ((camera, 'STATS_SECONDS'), (node, 'DIAGNOSTICS_SECONDS'),
+                         (subscription, 'LOOK_SECONDS')):
+        monkeypatch.setattr(module, name, 0.1)
     rigs = []
 
     def make(**options: Any) -> Any:

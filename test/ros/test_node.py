@@ -23,6 +23,7 @@ from std_srvs.srv import SetBool
 from frm_seg_ros.core.draw import colorize, overlay
 from frm_seg_ros.core.label_space import LabelSpace as Space
 from frm_seg_ros.core.model_card import ModelCard
+from frm_seg_ros.ros import camera, node, subscription
 from frm_seg_ros.ros.outputs import OUTPUTS
 from frm_seg_ros.segmenter import Segmenter
 
@@ -133,6 +134,10 @@ def test_statistics_come_while_there_are_no_frames(make_rig: MakeRig) -> None:
     rig = make_rig(sender=None)
     rig.wait(lambda: len(rig.stats) > 1, 'two messages')
     assert not any(one.has_frame or one.received or len(one.class_shares) for one in rig.stats)
+
+
+def test_periods_are_a_second_outside_of_tests() -> None:
+    assert (camera.STATS_SECONDS, node.DIAGNOSTICS_SECONDS, subscription.LOOK_SECONDS) == (1, 1, 1)
 
 
 def test_newest_frame_wins_and_the_rest_is_counted(make_rig: MakeRig, gate: Gate) -> None:

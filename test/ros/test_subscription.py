@@ -57,7 +57,7 @@ def test_auto_keeps_its_subscription_while_nothing_changes(make_rig: MakeRig) ->
     rig.peer.create_publisher(Image, 'image', QoSProfile(depth=1))
     rig.wait(lambda: kept.get_publisher_count() == 2, 'the second publisher')
     seen = len(rig.stats)
-    rig.wait(lambda: len(rig.stats) >= seen + 3, 'the timer to have looked')
+    rig.wait(lambda: len(rig.stats) >= seen + 10, 'the timer to have looked')
     assert [one for one in rig.node.subscriptions if one.topic_name == '/image'] == [kept]
 
 
@@ -79,7 +79,7 @@ def test_a_mismatch_is_logged_once_with_its_cure(
     rig.wait(warned, 'the warning')
     rig.peer.create_publisher(Image, 'image', QoSProfile(depth=1, reliability=BEST_EFFORT))
     seen = len(rig.stats)
-    rig.wait(lambda: len(rig.stats) >= seen + 2, 'another event')
+    rig.wait(lambda: len(rig.stats) >= seen + 10, 'another event')
     warned()
     assert ''.join(printed).count('a publisher of /image offers a QoS') == 1
 
@@ -123,7 +123,7 @@ def test_what_the_middleware_lost_is_told_and_no_part_of_received(
         try:
             rig.wait(lambda: rig.stats and rig.stats[-1].lost_in_transport > 20, 'losses')
             rig.wait(lambda: len({(one.received, one.lost_in_transport)
-                                  for one in rig.stats[-3:]}) == 1, 'the end')
+                                  for one in rig.stats[-20:]}) == 1, 'the end')
         finally:
             sender.stdin.close()
             sender.wait()
