@@ -14,8 +14,7 @@ from typing import NoReturn
 
 # The extra of setup.cfg that brings a package.
 _EXTRAS = {'onnx': 'export', 'onnxscript': 'export', 'onnxruntime': 'onnxruntime',
-           'openvino': 'openvino', 'rosbags': 'bag', 'safetensors': 'torch',
-           'tensorboard': 'train', 'torch': 'torch', 'tqdm': 'train'}
+           'openvino': 'openvino', 'rosbags': 'bag', 'safetensors': 'torch', 'torch': 'torch'}
 _SOURCE_HELP = 'such as camvid:ROOT:val, synthetic:SEED:COUNT, bag:PATH or images:DIR'
 _EXIT_USAGE = 2
 _EXIT_INTERRUPTED = 130

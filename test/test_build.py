@@ -131,7 +131,6 @@ def test_pip_alone_installs_every_console_script(pip_venv: Path) -> None:
     assert console_scripts() <= {file.name for file in (pip_venv / 'bin').iterdir()}
 
 
-@pytest.mark.xfail(reason='the modules of ros/ import rclpy at their top')
 @pytest.mark.parametrize('script', ['segmentation_node', 'play', 'record'])
 def test_without_ros_a_node_ends_with_one_sentence(
         script: str, pip_venv: Path, tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ def write_tiny_model(folder: Path | str, input_size: tuple[int, int] = (96, 128)
     """Write a model folder whose network labels each 4x4 block by the nearest palette colour.
 
     A picture painted in colours of the CamVid palette comes out as the classes of those colours
-    wherever no other colour is within 4 pixels at network size. |x - c|^2 is smallest where 2 c.x - c.c is largest, which is
-    linear in x: an average pooling and a 1x1 convolution.
+    wherever no other colour is within 4 pixels at network size. |x - c|^2 is smallest where
+    2 c.x - c.c is largest, which is linear in x: an average pooling and a 1x1 convolution.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -29,8 +29,8 @@ class OnnxRuntimeBackend:
         options.log_severity_level = 3
         # Threads that wait by spinning would take the cores from the rest of the node.
         options.add_session_config_entry('session.intra_op.allow_spinning', '0')
-        # Resolved, since a workspace of symlinks has graph and weights in other folders than these,
-        # and the runtime refuses weights outside the folder of the graph.
+        # Resolved, since a workspace of symlinks has graph and weights in other folders than
+        # these, and the runtime refuses weights outside the folder of the graph.
         path = card.file(ONNX).resolve()
         try:
             self._session = onnxruntime.InferenceSession(

@@ -1,10 +1,10 @@
 """From stride-4 logits to labels and confidence at the wanted size, exactly.
 
-The definition: up-sample every class bilinearly (half-pixel centres, clamped border), then take the
-class of the largest logit, the lowest id winning a tie. Two facts make it fast without changing the
-result. All logits of a pixel are the same convex combination of the four corners of its cell, so
-where one class wins all four corners it wins the whole cell. And in the other cells a class can win
-only if its largest corner reaches the largest of all classes' smallest corners.
+The definition: up-sample every class bilinearly (half-pixel centres, clamped border), then take
+the class of the largest logit, the lowest id winning a tie. Two facts make it fast without
+changing the result. All logits of a pixel are the same convex combination of the four corners of
+its cell, so where one class wins all four corners it wins the whole cell. And in the other cells a
+class can win only if its largest corner reaches the largest of all classes' smallest corners.
 """
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def decode(logits: np.ndarray, size: tuple[int, int],
     logits = np.ascontiguousarray(logits, np.float32)
     best, winners = _winners(logits)
     labels = np.empty(size, np.uint8)
-    rows, columns = (_axis(wanted, coarse) for wanted, coarse in zip(size, best.shape, strict=True))
+    rows, columns = (_axis(wanted, coarse) for wanted, coarse in zip(size, best.shape))
     _fill(logits, winners, *rows, *columns, labels)
     if not confidence:
         return labels, None
@@ -40,7 +40,7 @@ def decode(logits: np.ndarray, size: tuple[int, int],
 
 
 def _axis(wanted: int, coarse: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give the first pixel of every cell (coarse + 1,), and each pixel's weight of its next corner.
+    """Give the first pixel of every cell (coarse + 1,) and each pixel's weight of the next corner.
 
     Cell i lies between the corners i and i + 1; the last one has a single corner.
     """

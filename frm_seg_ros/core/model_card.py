@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from frm_seg_ros.core.errors import ConfigError
-from frm_seg_ros.core.files import atomic_path, share_dir, sha256
+from frm_seg_ros.core.files import atomic_path, sha256, share_dir
 
 CARD = 'card.yaml'
 WEIGHTS = 'weights.safetensors'

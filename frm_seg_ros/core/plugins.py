@@ -1,4 +1,4 @@
-"""Look-up of the plug-in tables: BACKENDS, SOURCES and OUTPUTS hold text, so nothing loads early."""
+"""Look-up of plug-ins: the tables BACKENDS and SOURCES hold text, so that nothing loads early."""
 from __future__ import annotations
 
 from importlib import import_module

@@ -1,6 +1,6 @@
 """VAN, the Visual Attention Network (Guo et al., 2023, arXiv 2202.09741), as a backbone.
 
-Names of modules follow the official implementation, so that its published weights load as they are.
+Names of modules follow the official implementation, so that its published weights load.
 """
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ChannelNorm(nn.LayerNorm):
 
 
 class DropPath(nn.Module):
-    """Drop the whole branch of a sample with probability `rate` in training (Huang et al., 2016)."""
+    """Drop the branch of a sample with probability `rate` in training (Huang et al., 2016)."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()
@@ -68,8 +68,8 @@ class LargeKernelAttention(nn.Module):
         return x * self.conv1(self._spatial(self.conv0(x)))
 
     def _spatial(self, x: Tensor) -> Tensor:
-        # On the CPU, torch 2.13's bfloat16 weight gradient of a dilated depthwise convolution reads
-        # memory it never wrote: now and then wrong by up to 1e35, or not finite. See
+        # On the CPU, torch 2.13's bfloat16 weight gradient of a dilated depthwise convolution
+        # reads memory it never wrote: now and then wrong by up to 1e35, or not finite. See
         # test/network/test_bfloat16.py. float32 is as fast there.
         if x.device.type != 'cpu':
             return self.conv_spatial(x)

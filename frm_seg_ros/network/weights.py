@@ -47,5 +47,5 @@ def load_network(card: ModelCard) -> FrmNetwork:
     missing = [key for key in outcome.missing_keys if not key.endswith('num_batches_tracked')]
     if missing or outcome.unexpected_keys:
         raise ConfigError(f'{path} lacks {missing[:3]} and has the unknown '
-                          f'{outcome.unexpected_keys[:3]}: card and weights are of different models')
+                          f'{outcome.unexpected_keys[:3]}: card and weights are of two models')
     return network.eval()

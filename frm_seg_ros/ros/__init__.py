@@ -1,1 +1,6 @@
 """The ROS 2 rim: the only folder that imports rclpy and message packages."""
+from importlib.util import find_spec
+
+if find_spec('rclpy') is None:
+    raise SystemExit('no ROS 2 is here (there is no rclpy): source a ROS 2 workspace in which '
+                     'frm_seg_ros is built, or use frm-seg, which needs none')

@@ -23,11 +23,18 @@ from frm_seg_ros.sources.synthetic_canvas import Camera, Canvas
 from frm_seg_ros.sources.synthetic_car import draw_car
 from frm_seg_ros.sources.synthetic_ground import draw_ground, draw_sky, draw_skyline
 from frm_seg_ros.sources.synthetic_people import draw_person
-from frm_seg_ros.sources.synthetic_render import (
-    draw_barrier, draw_building, draw_post, draw_tree)
+from frm_seg_ros.sources.synthetic_render import draw_barrier, draw_building, draw_post, draw_tree
 from frm_seg_ros.sources.synthetic_street import Street
 from frm_seg_ros.sources.synthetic_world import (
-    LANE_M, Barrier, Building, Car, Look, Person, Post, Tree)
+    LANE_M,
+    Barrier,
+    Building,
+    Car,
+    Look,
+    Person,
+    Post,
+    Tree,
+)
 
 TRAINING_SEED = 1_000_000
 RATE_HZ = 10.0

@@ -151,7 +151,7 @@ def _sides(body: _Body) -> list[Face]:
         seen = body.view([(along, up, side * wide) for along, up, wide, _ in profile])
         narrow = min(point[2] for point in profile)
 
-        def wide(up: float) -> float:
+        def wide(up: float, narrow: float = narrow) -> float:
             return half - (half - narrow) * max(up - 0.9, 0) / (top - 0.9)
 
         details = []

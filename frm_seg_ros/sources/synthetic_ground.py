@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 
 from frm_seg_ros.sources.synthetic_canvas import HEIGHT, WIDTH, Canvas
-from frm_seg_ros.sources.synthetic_texture import NOISE_SIZE, noise, slabs
 from frm_seg_ros.sources.synthetic_street import BACK_CELLS, CELL_M, CELLS, Tables
+from frm_seg_ros.sources.synthetic_texture import NOISE_SIZE, noise, slabs
 from frm_seg_ros.sources.synthetic_world import Look
 
 SKY, BUILDING, ROAD, PAVEMENT, TREE = 0, 1, 3, 4, 5

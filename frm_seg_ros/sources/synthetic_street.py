@@ -10,8 +10,7 @@ import numpy as np
 
 from frm_seg_ros.sources.synthetic_light import color, leafy, warm
 from frm_seg_ros.sources.synthetic_traffic import moving, random_car
-from frm_seg_ros.sources.synthetic_world import (
-    Barrier, Building, Car, Look, Post, Thing, Tree)
+from frm_seg_ros.sources.synthetic_world import Barrier, Building, Car, Look, Post, Thing, Tree
 
 CHUNK_M = 40  # the street is made in pieces of this length, each from its own seed
 CELL_M = 0.25  # length of one cell of the tables along the street

@@ -1,7 +1,7 @@
 """Procedural textures of the synthetic source: made once a process, from fixed seeds."""
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from random import Random
 
 import cv2
@@ -11,7 +11,7 @@ NOISE_SIZE = 512
 SPRITE_SIZE = 160
 
 
-@lru_cache(maxsize=None)
+@cache
 def noise(power: float, seed: int = 0) -> np.ndarray:
     """Make periodic noise whose amplitude falls with frequency as f ** -power.
 
@@ -28,7 +28,7 @@ def noise(power: float, seed: int = 0) -> np.ndarray:
     return (field / field.std()).astype(np.float32)
 
 
-@lru_cache(maxsize=None)
+@cache
 def wall_tile(kind: str) -> np.ndarray:
     """Make the relative brightness of a wall at 20 px/m, (512, 512) float32 around 1.
 
@@ -51,7 +51,7 @@ def wall_tile(kind: str) -> np.ndarray:
     return tile.astype(np.float32)
 
 
-@lru_cache(maxsize=None)
+@cache
 def slabs() -> np.ndarray:
     """Make paving slabs with dark joints at 32 px/m, (512, 512) float32 around 1."""
     rows, columns = np.mgrid[:NOISE_SIZE, :NOISE_SIZE]
@@ -70,7 +70,7 @@ def pyramid(texture: np.ndarray, levels: int = 4) -> list[np.ndarray]:
     return out
 
 
-@lru_cache(maxsize=None)
+@cache
 def crown(index: int) -> list[np.ndarray]:
     """Make a tree's crown: (n, n, 3) uint8 of brightness, coverage, label mask; in a pyramid.
 
@@ -122,7 +122,7 @@ def _bare_crown(index: int) -> tuple[np.ndarray, np.ndarray]:
                                       cv2.MORPH_CLOSE, kernel)
 
 
-@lru_cache(maxsize=None)
+@cache
 def fence(kind: str) -> list[np.ndarray]:
     """Make 3 m of fence, (60, 120, 2) uint8 of brightness and coverage; in a pyramid.
 

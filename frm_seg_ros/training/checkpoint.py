@@ -20,7 +20,12 @@ def save_checkpoint(path: Path, config: TrainingConfig, step: int, network: nn.M
     """Write weights, their average and the optimiser's state, with the configuration inside.
 
     Args:
+        path: of the checkpoint; replaced whole or not at all.
+        config: of the run.
         step: number of steps done.
+        network: the network that is trained.
+        average: the moving average of its weights.
+        optimizer: with its state.
     """
     tensors = {f'network.{key}': value for key, value in network.state_dict().items()}
     tensors |= {f'average.{key}': value for key, value in average.state_dict().items()}

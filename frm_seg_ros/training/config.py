@@ -79,8 +79,9 @@ class TrainingConfig:
         names = {item.name for item in fields(cls)}
         if set(facts) != names:
             raise ConfigError(
-                f'{path} with its overrides lacks {sorted(names - set(facts))} and has the unknown '
-                f'{sorted(set(facts) - names)}: compare it with config/train/frm_b0_fast.yaml')
+                f'{path} with its overrides lacks {sorted(names - set(facts))} and has the '
+                f'unknown {sorted(set(facts) - names)}: compare it with '
+                'config/train/frm_b0_fast.yaml')
         return cls(**{key: _plain(value) for key, value in facts.items()})
 
 

@@ -36,8 +36,8 @@ def load_frames(config: TrainingConfig) -> tuple[list[Frame], list[Frame]]:
 def class_weights(frames: list[Frame], space: LabelSpace) -> np.ndarray:
     """Weigh classes by the square root of median frequency / frequency: (classes,) float32.
 
-    Median frequency balancing (Eigen and Fergus, ICCV 2015), its root taken, since the full weights
-    trade away the precision of rare classes.
+    Median frequency balancing (Eigen and Fergus, ICCV 2015), its root taken, since the full
+    weights trade away the precision of rare classes.
     """
     counts = np.zeros(256)
     for frame in frames:

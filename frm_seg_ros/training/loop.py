@@ -20,7 +20,7 @@ from frm_seg_ros.training.checkpoint import load_checkpoint, save_checkpoint
 from frm_seg_ros.training.config import TrainingConfig
 from frm_seg_ros.training.data import batches, class_weights, load_frames
 
-# Mean and standard deviation of ImageNet, RGB on the scale 0..1, which published VAN weights expect.
+# Mean and standard deviation of ImageNet, RGB, scale 0..1: what published VAN weights expect.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 POLY_POWER = 0.9
@@ -103,6 +103,7 @@ def loss_of(network: FrmNetwork, inputs: Tensor, truth: Tensor, weights: Tensor)
     """Compute the weighted cross entropy at full size; ignored pixels count nothing.
 
     Args:
+        network: in training mode.
         inputs: (N, 3, H, W) float32.
         truth: (N, H, W) uint8 train ids.
         weights: (classes,) float32.

@@ -1,10 +1,10 @@
 """The choice of a backend, and what a bad one gets."""
 import pytest
+from tiny_model import write_tiny_model
 
 from frm_seg_ros.backends import base
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.model_card import ModelCard
-from tiny_model import write_tiny_model
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
 """Cards: every field required, files held to their hashes."""
 import pytest
 import yaml
+from tiny_model import write_tiny_model
 
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.model_card import ModelCard
-from tiny_model import write_tiny_model
 
 
 @pytest.fixture

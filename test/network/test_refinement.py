@@ -5,8 +5,7 @@ import pytest
 
 torch = pytest.importorskip('torch', reason='torch is not installed')
 
-from frm_seg_ros.network.refinement import (  # noqa: E402
-    TEMPERATURE, DisentangledNonLocal, FeatureRefinement)
+from frm_seg_ros.network.refinement import TEMPERATURE, DisentangledNonLocal, FeatureRefinement  # noqa: E402
 
 
 def slow_dnl(module, x):

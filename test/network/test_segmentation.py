@@ -4,8 +4,7 @@ import pytest
 torch = pytest.importorskip('torch', reason='torch is not installed')
 
 from frm_seg_ros.core.errors import ConfigError  # noqa: E402
-from frm_seg_ros.network.segmentation import (  # noqa: E402
-    VARIANTS, FrmNetwork, build_network, count_macs)
+from frm_seg_ros.network.segmentation import VARIANTS, FrmNetwork, build_network, count_macs  # noqa: E402
 
 # Millions of parameters with 19 classes, and GMAC at 1024x2048; both counted once by hand.
 COUNTS = {'frm_b0': (11.186, 214.27), 'frm_b0_fast': (4.817, 54.49),

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import pytest
@@ -20,12 +20,12 @@ def _hash(frame: Frame) -> str:
     return hashlib.sha256(frame.image.tobytes() + frame.truth.tobytes()).hexdigest()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _scenes(first: int, count: int) -> list[Frame]:
     return [render_scene(first + index) for index in range(count)]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _drive(seed: int, count: int) -> list[Frame]:
     return list(open_synthetic(f'{seed}:{count}'))
 

@@ -5,10 +5,11 @@ torch = pytest.importorskip('torch', reason='torch is not installed')
 onnx = pytest.importorskip('onnx', reason='onnx is not installed')
 pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')
 
+from hand_made_network import write_hand_made  # noqa: E402
+
 from frm_seg_ros.core.errors import ConfigError  # noqa: E402
 from frm_seg_ros.core.model_card import ONNX, WEIGHTS, ModelCard  # noqa: E402
 from frm_seg_ros.tools import export  # noqa: E402
-from hand_made_network import write_hand_made  # noqa: E402
 
 
 @pytest.fixture(scope='module')

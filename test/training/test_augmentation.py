@@ -1,12 +1,12 @@
 """Image and truth move together, and colours stay colours."""
 import numpy as np
 import pytest
+from training_config import config_with
 
 from frm_seg_ros.core.frame import Frame
 from frm_seg_ros.core.label_space import IGNORE, LabelSpace
 from frm_seg_ros.training.augmentation import augment, jitter_color
 from frm_seg_ros.training.config import TrainingConfig
-from training_config import config_with
 
 PALETTE = LabelSpace.load('camvid').palette
 

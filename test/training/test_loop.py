@@ -11,13 +11,14 @@ import pytest
 
 torch = pytest.importorskip('torch', reason='torch is not installed')
 
+from training_config import config_with  # noqa: E402
+
 from frm_seg_ros.core.errors import ConfigError  # noqa: E402
 from frm_seg_ros.core.files import share_dir  # noqa: E402
 from frm_seg_ros.core.model_card import WEIGHTS, ModelCard  # noqa: E402
 from frm_seg_ros.network.segmentation import VARIANTS, build_network  # noqa: E402
 from frm_seg_ros.network.weights import load_network, save_weights  # noqa: E402
 from frm_seg_ros.training.loop import learning_rate, loss_of, parameter_groups  # noqa: E402
-from training_config import config_with  # noqa: E402
 
 CONFIG = share_dir() / 'config' / 'train' / 'frm_b0_fast.yaml'
 
