@@ -16,11 +16,13 @@ import pytest
 pytest.importorskip('rosbags', reason='rosbags is not installed: pip install frm-seg[bag]')
 
 from rosbags.highlevel import AnyReader  # noqa: E402
+from rosbags.rosbag2 import StoragePlugin, Writer  # noqa: E402
 from tiny_model import write_tiny_model  # noqa: E402
 
 from frm_seg_ros.core.errors import ConfigError  # noqa: E402
 from frm_seg_ros.core.label_space import LabelSpace  # noqa: E402
 from frm_seg_ros.segmenter import Segmenter  # noqa: E402
+from frm_seg_ros.sources.bag_file import typestore  # noqa: E402
 from frm_seg_ros.sources.base import open_source  # noqa: E402
 from frm_seg_ros.tools.demo import find_executable, last_stats  # noqa: E402
 from frm_seg_ros.tools.demo_results import (  # noqa: E402
@@ -30,7 +32,9 @@ from frm_seg_ros.tools.demo_results import (  # noqa: E402
     accounts,
     problems_of,
     recorded_images,
+    score,
 )
+from frm_seg_ros.tools.make_bag import make_bag  # noqa: E402
 from frm_seg_ros.tools.processes import Child, ChildError, wait_until  # noqa: E402
 from frm_seg_ros.tools.video import count_frames  # noqa: E402
 
@@ -120,6 +124,41 @@ def write_drive(root: Path) -> None:
         name = f'0016E5_{8000 + 2 * index:05d}.png'
         cv2.imwrite(str(root / 'val' / 'images' / name), image[:, :, ::-1])
         cv2.imwrite(str(root / 'val' / 'labels' / name), truth)
+
+
+def record_labels(out: Path, labels: dict[int, np.ndarray]) -> None:
+    """Write label images by stamp as the recorder would, each received 5 ms after its stamp."""
+    store = typestore()
+    header, stamp = store.types['std_msgs/msg/Header'], store.types['builtin_interfaces/msg/Time']
+    image = store.types['sensor_msgs/msg/Image']
+    with Writer(out, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        topic = writer.add_connection(LABELS, image.__msgtype__, typestore=store)
+        for ns, pixels in labels.items():
+            height, width = pixels.shape
+            message = image(header(stamp(*divmod(ns, 10**9)), 'camera'), height, width, 'mono8', 0,
+                            width, pixels.ravel())
+            writer.write(topic, ns + 5_000_000,
+                         store.serialize_cdr(message, image.__msgtype__))
+
+
+@pytest.mark.parametrize('shift_ns', [0, 1])
+def test_labels_are_scored_against_the_frame_of_their_stamp(tmp_path: Path, shift_ns: int) -> None:
+    write_drive(tmp_path / 'drive')
+    make_bag(f'camvid:{tmp_path / "drive"}:val', tmp_path / 'bag')
+    frames = list(open_source(f'bag:{tmp_path / "bag"}'))
+    labels = {frame.stamp_ns + shift_ns: frame.truth for frame in frames[1:30:3]}
+    record_labels(tmp_path / 'recording', labels)
+    replay = Replay(tmp_path / 'bag', tmp_path / 'recording',
+                    {frame.stamp_ns: frame.stamp_ns + 2_000_000 for frame in frames}, FRAMES,
+                    {'processed': len(labels)})
+    if shift_ns:
+        with pytest.raises(ValueError, match='which was not sent'):
+            score(replay, LabelSpace.load('camvid'))
+        return
+    evaluation, latency_ms = score(replay, LabelSpace.load('camvid'))
+    assert evaluation.confusion.scores().miou == 1.0
+    assert [one.stamp_ns for one in evaluation.series] == list(labels)
+    assert latency_ms == pytest.approx([3.0] * len(labels))
 
 
 def run_demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
