@@ -59,6 +59,12 @@ class LabelSpace:
             raise ConfigError(
                 f'label space {self.name} has the train ids {train_ids}, wanted 0, 1, 2, ... in '
                 'order without a gap: renumber the rows')
+        outside = [label.name for label in self.labels
+                   if not (0 if not label.ignored else -1) <= label.id <= 255]
+        if outside:
+            raise ConfigError(f'label space {self.name} has an id outside 0..255 for '
+                              f'{", ".join(outside)}: label images hold one byte a pixel, give it '
+                              'another id, or -1 if it is ignored')
         for key in ('name', 'id'):
             values = [getattr(label, key) for label in self.labels if getattr(label, key) != -1]
             twice = sorted({str(value) for value in values if values.count(value) > 1})

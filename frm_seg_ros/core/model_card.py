@@ -152,5 +152,5 @@ def find_model(model: str | Path) -> Path:
         if (folder / CARD).is_file():
             return folder
     names = sorted(card.parent.name for card in shipped.glob(f'*/{CARD}'))
-    raise ConfigError(f'there is no model {str(model)!r}: take one of {_listed(set(names))}, or '
-                      f'the path of a folder that holds a {CARD}')
+    raise ConfigError(f'there is no model {str(model)!r}: shipped are {_listed(set(names))}; name '
+                      f'one of these, or the path of a folder that holds a {CARD}')

@@ -28,6 +28,7 @@ from frm_seg_ros.tools.demo_results import IMAGE, LABELS, OVERLAY, STATS, Replay
 from frm_seg_ros.tools.evaluate import check_label_spaces
 from frm_seg_ros.tools.make_bag import make_bag
 from frm_seg_ros.tools.processes import Child, ChildError, wait_until
+from frm_seg_ros.tools.progress import ProgressLine
 
 # A seed that training never sees; 20 s at 10 Hz.
 _SOURCE = 'synthetic:42:200'
@@ -61,7 +62,7 @@ def prepare_bag(source_text: str, label_space: LabelSpace, folder: Path) -> Path
     bag = folder / f'{re.sub("[^A-Za-z0-9]+", "_", source_text)[-40:]}-{digest}'
     if not bag.exists():
         print(f'writing {len(source)} frames of {source_text} to {bag}', flush=True)
-        make_bag(source_text, bag)
+        make_bag(source_text, bag, progress=ProgressLine('frames'))
     return bag
 
 

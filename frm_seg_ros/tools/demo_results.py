@@ -15,6 +15,7 @@ from frm_seg_ros.core.model_card import ModelCard
 from frm_seg_ros.sources.bag_file import Bag
 from frm_seg_ros.sources.base import open_source
 from frm_seg_ros.tools.evaluate import Evaluation, score_dict, score_table, write_json
+from frm_seg_ros.tools.processes import ChildError
 from frm_seg_ros.tools.report import model_facts, write_report
 from frm_seg_ros.tools.video import write_video
 
@@ -62,14 +63,14 @@ def score(replay: Replay, label_space: LabelSpace) -> tuple[Evaluation, list[flo
         its frame to its receipt.
 
     Raises:
-        ValueError: if a label image has the stamp of no frame, or comes out of order.
+        ChildError: if a label image has the stamp of no frame, or comes out of order.
     """
     frames = iter(open_source(f'bag:{replay.bag}'))
     evaluation, latency_ms = Evaluation(label_space, replay.stats['processed']), []
     for stamp, received_ns, labels in recorded_images(replay.recording, LABELS):
         frame = next((one for one in frames if one.stamp_ns == stamp), None)
         if frame is None:
-            raise ValueError(f'a label image has the stamp {stamp} ns, which was not sent, or not '
+            raise ChildError(f'a label image has the stamp {stamp} ns, which was not sent, or not '
                              'in this order')
         latency_ms.append((received_ns - replay.sent_ns[stamp]) * 1e-6)
         if frame.truth is not None:

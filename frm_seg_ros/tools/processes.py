@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 _STOP_S = 10.0
+_KILL_S = 3.0
 _TAIL_LINES = 8
 
 
@@ -87,10 +88,14 @@ class Child:
             raise ChildError(f'the {self.name} ended with exit code {code}{self.last_words()}')
 
     def kill(self) -> None:
-        """End it at once, with whatever it has started."""
+        """End it if it runs still: by SIGINT, so that it cleans up, and if need be by SIGKILL."""
         if self.exit_code is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(_KILL_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, children: Sequence[Child]) -> bool:

@@ -72,6 +72,8 @@ def test_facts_of_the_data_sets(name, count, some):
     ('train_id: 1,', 'train_id: 0,', r'train ids \[0, 0\]'),
     ('name: car', 'name: road', 'the name road in more than one row'),
     ('id: 26', 'id: 7', 'the id 7 in more than one row'),
+    ('id: 26', 'id: 256', 'an id outside 0..255 for car'),
+    ('id: 26', 'id: -1', 'an id outside 0..255 for car'),
     ('[4, 5, 6]', '[4, 5, 256]', '0..255'),
     ('[4, 5, 6]', '[4, 5]', 'not a label space'),
     ('category: flat, ', '', "'category'"),

@@ -59,7 +59,7 @@ def test_a_wrong_field_is_named(folder, facts, words):
 
 
 def test_missing_and_damaged_cards(folder):
-    with pytest.raises(ConfigError, match="no model 'nonesuch': take one of"):
+    with pytest.raises(ConfigError, match="no model 'nonesuch': shipped are"):
         ModelCard.load('nonesuch')
     (folder / 'card.yaml').write_text('name: [')
     with pytest.raises(ConfigError, match='cannot be read'):
