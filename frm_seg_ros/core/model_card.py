@@ -71,6 +71,11 @@ class ModelCard:
         except (TypeError, ValueError, AttributeError) as error:
             raise ConfigError(f'the card {path} has a field of the wrong form: {error}') from error
 
+    @property
+    def sha256(self) -> str:
+        """Hash by which the model is known: of its weights, else of its ONNX file."""
+        return self.files.get(WEIGHTS) or self.files[ONNX]
+
     def save(self) -> None:
         """Write `card.yaml` into the model's folder, whole or not at all."""
         facts = {item.name: getattr(self, item.name) for item in fields(self)
@@ -121,6 +126,8 @@ def _checked(facts: dict[str, Any]) -> dict[str, Any]:
         if Path(name).name != name or not re.fullmatch('[0-9a-f]{64}', str(digest)):
             raise ValueError(f'files has {name!r}: {digest!r}, wanted a plain file name and 64 '
                              'hexadecimal digits')
+    if not {WEIGHTS, ONNX} & set(facts['files']):
+        raise ValueError(f'files lists neither {WEIGHTS} nor {ONNX}')
     for key in ('mean', 'std'):
         facts[key] = tuple(float(value) for value in facts[key])
         if len(facts[key]) != 3:

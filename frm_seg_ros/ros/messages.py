@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from frm_seg_ros.core.label_space import LabelSpace as Space
-from frm_seg_ros.core.model_card import ONNX, WEIGHTS, ModelCard
+from frm_seg_ros.core.model_card import ModelCard
 from frm_seg_ros.ros.accounting import Counts
 
 try:
@@ -36,7 +36,7 @@ def label_space_message(card: ModelCard, space: Space) -> LabelSpace:
     count = len(space.classes)
     return LabelSpace(
         name=space.name, model=card.name,
-        model_sha256=card.files.get(WEIGHTS, card.files.get(ONNX, '')),
+        model_sha256=card.sha256,
         names=space.names, ids=space.to_id[:count].tolist(),
         categories=[label.category for label in space.classes],
         colors=space.palette[:count].ravel().tolist())

@@ -15,7 +15,6 @@ from frm_seg_ros.core.files import atomic_path
 from frm_seg_ros.core.frame import Frame
 from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.core.metrics import ConfusionMatrix, Scores
-from frm_seg_ros.core.model_card import ONNX, WEIGHTS
 from frm_seg_ros.segmenter import Segmenter
 from frm_seg_ros.sources.base import FrameSource, open_source
 from frm_seg_ros.tools.progress import track
@@ -174,14 +173,13 @@ def run_evaluation(source_text: str, model: str, *, backend: str = 'auto', devic
 def summarise(evaluation: Evaluation, source_text: str, segmenter: Segmenter,
               command: str) -> dict[str, Any]:
     """Put the scores and where they come from into a dict for JSON; None stands for NaN."""
-    files = segmenter.card.files
     return {
         **score_dict(evaluation.confusion.scores()),
         'confusion': evaluation.confusion.counts.tolist(),
         'frames': len(evaluation.series),
         'source': source_text,
         'model': segmenter.card.name,
-        'model_sha256': files.get(WEIGHTS) or files.get(ONNX),
+        'model_sha256': segmenter.card.sha256,
         'backend': segmenter.backend.name,
         'size': list(segmenter.size),
         'label_space': evaluation.label_space.name,

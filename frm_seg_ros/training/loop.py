@@ -3,13 +3,14 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
 from frm_seg_ros.core.files import sha256
 from frm_seg_ros.core.label_space import IGNORE, LabelSpace
@@ -24,6 +25,7 @@ from frm_seg_ros.training.data import batches, class_weights, load_frames
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 POLY_POWER = 0.9
+NORM_BATCHES = 50
 
 
 def train(config_path: str | Path, overrides: list[str]) -> Path:
@@ -49,8 +51,7 @@ def train(config_path: str | Path, overrides: list[str]) -> Path:
     architecture = {**VARIANTS[config.variant], 'classes': len(space.classes)}
     network = build_network({**architecture, 'drop_path': config.drop_path})
     network = network.to(device, memory_format=torch.channels_last)
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema),
-                            use_buffers=True)
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema))
     optimizer = torch.optim.AdamW(parameter_groups(network, config.weight_decay))
     checkpoint = Path(config.out).expanduser() / 'last.safetensors'
     done = 0
@@ -75,6 +76,10 @@ def train(config_path: str | Path, overrides: list[str]) -> Path:
             save_checkpoint(checkpoint, config, step + 1, network, average, optimizer)
         report(config, step + 1, done, loss, norm, start)
 
+    # The statistics of the norms belong to the network that was trained, not to its average.
+    more = replace(config, steps=config.steps + NORM_BATCHES)
+    update_bn((to_input(images, device) for images, _ in
+               batches(more, real, synthetic, config.steps)), average.module)
     return write_model(config, architecture, average.module, time.monotonic() - start, str(device))
 
 

@@ -45,6 +45,7 @@ def test_hash_is_enforced(folder):
     ({'precison': 'f16'}, 'unknown precison'),
     ({'files': {'../model.onnx': 64 * 'a'}}, 'plain file name'),
     ({'files': {'model.onnx': 'abc'}}, '64 hexadecimal digits'),
+    ({'files': {'notes.txt': 64 * 'a'}}, 'neither weights.safetensors nor model.onnx'),
     ({'input_size': [360]}, 'input_size|unpack'),
     ({'input_size': [0, 480]}, 'wanted at least 32x32'),
     ({'mean': [0.5, 0.5]}, 'mean has 2 values'),
