@@ -1,106 +1,20 @@
 """Score a model on a source of frames whose truth is known."""
 from __future__ import annotations
 
-import heapq
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.files import atomic_path
-from frm_seg_ros.core.frame import Frame
 from frm_seg_ros.core.label_space import LabelSpace
-from frm_seg_ros.core.metrics import ConfusionMatrix, Scores
+from frm_seg_ros.core.metrics import Scores
 from frm_seg_ros.segmenter import Segmenter
 from frm_seg_ros.sources.base import FrameSource, open_source
+from frm_seg_ros.tools.evaluation import Evaluation
 from frm_seg_ros.tools.progress import track
-
-
-@dataclass(frozen=True)
-class FrameScore:
-    """Scores of one frame: `stamp_ns` of its image, `miou` and `pixel_accuracy` in 0..1 or NaN."""
-
-    stamp_ns: int
-    miou: float
-    pixel_accuracy: float
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A frame kept for the pictures of the report.
-
-    Attributes:
-        index: place among the scored frames, from 0 on.
-        score: its scores.
-        frame: image and truth.
-        labels: (H, W) uint8 train ids, the prediction.
-    """
-
-    index: int
-    score: FrameScore
-    frame: Frame
-    labels: np.ndarray
-
-
-class Evaluation:
-    """Everything that is learnt while predictions are compared with the truth, frame by frame.
-
-    Memory is bounded: beside a few numbers a frame, only the sample frames are held.
-
-    Attributes:
-        label_space: the space of truth and labels.
-        confusion: counts over all frames.
-        series: scores by frame, in the order in which they came.
-        even: samples spread evenly over the frames.
-    """
-
-    def __init__(self, label_space: LabelSpace, expected: int, samples: int = 4) -> None:
-        """Begin with no frame.
-
-        Args:
-            label_space: the space of truth and labels.
-            expected: how many frames will come, for spreading the samples.
-            samples: how many evenly spread frames to keep, and how many of the worst.
-        """
-        self.label_space = label_space
-        self.confusion = ConfusionMatrix(label_space.classes)
-        self.series: list[FrameScore] = []
-        self.even: list[Sample] = []
-        self._samples = samples
-        self._even_at = set(np.linspace(0, max(expected - 1, 0), samples).astype(int).tolist())
-        self._worst: list[tuple[float, int, Sample]] = []
-
-    def add(self, frame: Frame, labels: np.ndarray) -> None:
-        """Score one frame that has a truth.
-
-        Raises:
-            ValueError: if shapes or ids of truth and labels do not fit.
-        """
-        matrix = ConfusionMatrix(self.confusion.classes)
-        matrix.update(frame.truth, labels)
-        self.confusion.add(matrix)
-        scores = matrix.scores()
-        index = len(self.series)
-        score = FrameScore(frame.stamp_ns, scores.miou, scores.pixel_accuracy)
-        self.series.append(score)
-        self._keep(Sample(index, score, frame, labels))
-
-    def _keep(self, sample: Sample) -> None:
-        if sample.index in self._even_at:
-            self.even.append(sample)
-        if sample.score.miou == sample.score.miou:
-            heapq.heappush(self._worst, (-sample.score.miou, -sample.index, sample))
-            if len(self._worst) > self._samples:
-                heapq.heappop(self._worst)
-
-    @property
-    def worst(self) -> list[Sample]:
-        """Frames with the lowest mIoU, the worst first."""
-        return [entry[2] for entry in sorted(self._worst, reverse=True)]
+from frm_seg_ros.tools.report import model_facts, write_report
 
 
 def evaluate(source: FrameSource, segmenter: Segmenter) -> Evaluation:
@@ -162,7 +76,6 @@ def run_evaluation(source_text: str, model: str, *, backend: str = 'auto', devic
     if json_path:
         write_json(json_path, result)
     if report_path:
-        from frm_seg_ros.tools.report import model_facts, write_report
         facts = {'source': source_text, 'frames': str(len(evaluation.series)),
                  'backend': segmenter.chosen, **model_facts(segmenter.card, segmenter.size)}
         write_report(report_path, evaluation, f'{segmenter.card.name} on {source_text}', command,

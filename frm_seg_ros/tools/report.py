@@ -15,7 +15,7 @@ from frm_seg_ros.core.label_space import IGNORE, LabelSpace
 from frm_seg_ros.core.metrics import mean_of_valid
 from frm_seg_ros.core.model_card import ModelCard
 from frm_seg_ros.tools import report_charts as charts
-from frm_seg_ros.tools.evaluate import Evaluation, Sample
+from frm_seg_ros.tools.evaluation import Evaluation, Sample
 from frm_seg_ros.tools.report_page import facts, page, section, tiles
 
 _PICTURE_WIDTH = 480

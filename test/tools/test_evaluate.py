@@ -14,7 +14,8 @@ from frm_seg_ros.core.frame import Frame, Prediction
 from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.core.metrics import ConfusionMatrix
 from frm_seg_ros.tools import evaluate as module
-from frm_seg_ros.tools.evaluate import Evaluation, evaluate, run_evaluation, score_table
+from frm_seg_ros.tools.evaluate import evaluate, run_evaluation, score_table
+from frm_seg_ros.tools.evaluation import Evaluation
 
 SPACE = LabelSpace.load('camvid')
 STEP_NS = 100_000_000

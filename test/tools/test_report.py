@@ -14,7 +14,7 @@ from frm_seg_ros.core.draw import colorize
 from frm_seg_ros.core.frame import Frame
 from frm_seg_ros.core.label_space import Label, LabelSpace
 from frm_seg_ros.tools import report_charts
-from frm_seg_ros.tools.evaluate import Evaluation
+from frm_seg_ros.tools.evaluation import Evaluation
 from frm_seg_ros.tools.report import error_picture, write_report
 
 SPACE = LabelSpace('<space>', (Label('ro<ad', 0, 0, 'flat', (128, 64, 128)),
