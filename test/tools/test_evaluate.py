@@ -52,7 +52,7 @@ class FakeSegmenter:
     size = (64, 64)
     chosen = 'backend fake on cpu, as asked for'
     backend = SimpleNamespace(name='fake')
-    card = SimpleNamespace(name='fake model', files={'weights.safetensors': 'ab' * 32})
+    card = SimpleNamespace(name='fake model', sha256='ab' * 32)
     closed = False
 
     def __call__(self, images: list[np.ndarray]) -> list[Prediction]:
