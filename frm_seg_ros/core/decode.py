@@ -8,6 +8,8 @@ class can win only if its largest corner reaches the largest of all classes' sma
 """
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numba
 import numpy as np
@@ -49,7 +51,15 @@ def _axis(wanted: int, coarse: int) -> tuple[np.ndarray, np.ndarray]:
     return np.searchsorted(cell, np.arange(coarse + 1)), place - cell
 
 
-@numba.njit(cache=True, nogil=True)
+def _compiled(function: Callable) -> Callable:
+    """Compile at the first call; keep the result on disk where a folder can be written."""
+    try:
+        return numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:
+        return numba.njit(nogil=True)(function)
+
+
+@_compiled
 def _winners(logits):
     """Find the largest logit (h, w) float32 and its class (h, w) uint8."""
     classes, height, width = logits.shape
@@ -65,7 +75,7 @@ def _winners(logits):
     return best, winners
 
 
-@numba.njit(cache=True, nogil=True)
+@_compiled
 def _fill(logits, winners, row_start, row_weight, column_start, column_weight, labels):
     """Label every pixel, cell by cell."""
     height, width = winners.shape
@@ -88,7 +98,7 @@ def _fill(logits, winners, row_start, row_weight, column_start, column_weight, l
                                               column_weight[x])
 
 
-@numba.njit(cache=True, nogil=True)
+@_compiled
 def _candidates(logits, top, bottom, left, right, candidates):
     """List the classes that can win in a cell, with their corners; return how many."""
     floor = -np.inf
@@ -108,7 +118,7 @@ def _candidates(logits, top, bottom, left, right, candidates):
     return count
 
 
-@numba.njit(cache=True, nogil=True)
+@_compiled
 def _winner_at(candidates, down, across):
     """Give the winner at one pixel; in the weights form, which keeps the order of the corners."""
     w00, w01 = (1 - down) * (1 - across), (1 - down) * across

@@ -1,4 +1,7 @@
 """Decoding against a slow float64 twin."""
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -70,3 +73,13 @@ def test_confidence_is_the_upsampled_softmax_maximum():
     # Half a step of rounding, and float32 on the way.
     assert np.abs(confidence - expected).max() <= 0.51
     assert confidence.min() < 120 < 200 < confidence.max()
+
+
+def test_it_works_where_compiled_code_cannot_be_kept():
+    program = ('from numba.core import caching\n'
+               'caching.CacheImpl._locator_classes = []\n'  # no folder can be written
+               'import numpy as np\n'
+               'from frm_seg_ros.core.decode import decode\n'
+               'print(decode(np.eye(2, dtype=np.float32)[:, None], (1, 4))[0].tolist())')
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
+    assert done.stdout == '[[0, 0, 1, 1]]\n', done.stderr
