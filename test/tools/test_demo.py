@@ -21,6 +21,7 @@ from tiny_model import write_tiny_model  # noqa: E402
 
 from frm_seg_ros.core.errors import ConfigError  # noqa: E402
 from frm_seg_ros.core.label_space import LabelSpace  # noqa: E402
+from frm_seg_ros.core.model_card import ModelCard  # noqa: E402
 from frm_seg_ros.segmenter import Segmenter  # noqa: E402
 from frm_seg_ros.sources.bag_file import typestore  # noqa: E402
 from frm_seg_ros.sources.base import open_source  # noqa: E402
@@ -249,3 +250,17 @@ def test_a_node_that_cannot_start_fails_the_demo_with_its_words(tmp_path: Path) 
     assert done.returncode == 1
     assert 'the node ended early' in done.stderr and 'SHA-256' in done.stderr
     assert not (tmp_path / 'demo' / 'summary.json').exists()
+
+
+@pytest.mark.long
+def test_the_demo_with_the_shipped_model(tmp_path: Path) -> None:
+    require_node()
+    done = run_demo(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = json.loads((tmp_path / 'demo' / 'summary.json').read_text())
+    assert summary['frames_sent'] == 200
+    assert summary['frames_processed'] >= 0.97 * 200
+    # The card tells what the model reaches on this drive offline; a few frames may be missing.
+    card = ModelCard.load('frm_b0_fast')
+    wanted = card.measured['synthetic:42:200']['miou']
+    assert summary['miou'] == pytest.approx(wanted, abs=0.02)

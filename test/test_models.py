@@ -1,0 +1,35 @@
+"""The shipped models are what their cards say."""
+import pytest
+
+from frm_seg_ros.core.files import share_dir
+from frm_seg_ros.core.model_card import ModelCard
+from frm_seg_ros.segmenter import Segmenter
+from frm_seg_ros.sources.base import open_source
+from frm_seg_ros.tools.evaluate import evaluate
+
+MODELS = sorted(card.parent for card in (share_dir() / 'models').glob('*/card.yaml'))
+
+
+def test_there_is_one():
+    assert 'frm_b0_fast' in [folder.name for folder in MODELS]
+
+
+@pytest.mark.parametrize('folder', MODELS, ids=lambda folder: folder.name)
+def test_files_and_card_belong_together(folder):
+    card = ModelCard.load(folder.name)
+    card.check_files()
+    assert card.name == folder.name
+    assert {path.name for path in folder.iterdir()} == {'card.yaml', *card.files}
+    assert all(path.stat().st_size < 25e6 for path in folder.iterdir())
+    assert 'research use' in card.licence
+    for figures in card.measured.values():
+        assert figures['command'].startswith('frm-seg eval ')
+        assert 0 < figures['miou'] < 1
+
+
+def test_scores_of_the_card_come_out_again():
+    figures = ModelCard.load('frm_b0_fast').measured['synthetic:101:20']
+    segmenter = Segmenter.open('frm_b0_fast')
+    scores = evaluate(open_source('synthetic:101:20'), segmenter).confusion.scores()
+    # Backends and releases of OpenCV differ in a few pixels.
+    assert scores.miou == pytest.approx(figures['miou'], abs=0.005)
