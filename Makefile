@@ -12,7 +12,7 @@ ENV := . scripts/env.sh
 # A domain of its own, so that no other ROS on the network is heard or disturbed.
 TEST_ENV := export ROS_DOMAIN_ID=$$(($$$$ % 100 + 1)) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST \
   FASTRTPS_DEFAULT_PROFILES_FILE='$(CURDIR)/config/fastdds_shm.xml'
-PYTEST := .venv/bin/python -m pytest --durations=20
+PYTEST := .venv/bin/python -m pytest -rs --durations=20
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
