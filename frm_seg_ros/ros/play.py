@@ -7,25 +7,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import struct
 import sys
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import rclpy
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.files import atomic_path
+from frm_seg_ros.ros.command import run_with_node
 
 # The queue of rmw_qos_profile_sensor_data, with which cameras publish.
 _DEPTH = 5
@@ -191,22 +190,7 @@ def _positive(text: str) -> float:
 def main(argv: Sequence[str] | None = None) -> int:
     """Play; return the exit code: 0, 2 with one sentence on stderr, 130 when interrupted."""
     args = _parser().parse_args(argv)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node('frm_seg_play')
-    try:
-        _play(args, node, stop)
-    except KeyboardInterrupt:
-        return 130
-    except (ConfigError, OSError, ImportError) as error:
-        print(f'play: {error}', file=sys.stderr)
-        return 2
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return run_with_node('play', partial(_play, args))
 
 
 if __name__ == '__main__':

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 import threading
 import time
@@ -18,11 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
@@ -30,6 +27,7 @@ from rosbags.typesys.store import Typestore
 
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.files import atomic_path
+from frm_seg_ros.ros.command import run_with_node
 from frm_seg_ros.ros.play import message_class
 
 # Deep enough that no message is lost while another one is written.
@@ -193,22 +191,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f'record: {out} is there already: name another folder, or add --force to replace a '
               'bag', file=sys.stderr)
         return 2
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node('frm_seg_record')
-    try:
-        _record(args, node, stop)
-    except KeyboardInterrupt:
-        return 130
-    except (ConfigError, OSError) as error:
-        print(f'record: {error}', file=sys.stderr)
-        return 2
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return run_with_node('record', partial(_record, args))
 
 
 if __name__ == '__main__':

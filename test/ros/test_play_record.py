@@ -132,4 +132,5 @@ def test_player_and_recorder_import_nothing_of_the_node() -> None:
                            check=True, timeout=60)
     assert found.stdout.strip() == str([
         'frm_seg_ros.core', 'frm_seg_ros.core.errors', 'frm_seg_ros.core.files',
-        'frm_seg_ros.ros', 'frm_seg_ros.ros.play', 'frm_seg_ros.ros.record'])
+        'frm_seg_ros.ros', 'frm_seg_ros.ros.command', 'frm_seg_ros.ros.play',
+        'frm_seg_ros.ros.record'])
