@@ -9,10 +9,13 @@ import numpy as np
 
 from frm_seg_ros.backends.base import open_backend
 from frm_seg_ros.core.errors import ConfigError
-from frm_seg_ros.core.frame import Prediction
+from frm_seg_ros.core.frame import Prediction, check_image
 from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.core.model_card import ModelCard
 from frm_seg_ros.core.resize import resize_image
+
+# Sides of the network's input; the largest keeps one image under half a gigabyte of float32.
+SMALLEST, LARGEST = 64, 6144
 
 
 class Segmenter:
@@ -33,9 +36,14 @@ class Segmenter:
         self.card = card
         self.label_space = LabelSpace.load(card.label_space)
         self.size = size or card.input_size
-        if min(self.size) < 64:
-            raise ConfigError(f'the network size is {self.size[0]}x{self.size[1]}: at least 64x64 '
-                              'is needed')
+        if not SMALLEST <= min(self.size) <= max(self.size) <= LARGEST:
+            raise ConfigError(f'the network size is {self.size[0]}x{self.size[1]}: take one from '
+                              f'{SMALLEST}x{SMALLEST} to {LARGEST}x{LARGEST}')
+        classes = card.architecture.get('classes', len(self.label_space.classes))
+        if classes != len(self.label_space.classes):
+            raise ConfigError(f'the card of {card.name} has an architecture of {classes} classes, '
+                              f'but {card.label_space} has {len(self.label_space.classes)}: '
+                              'restore the card')
         self.backend, self.chosen = open_backend(backend, card, device)
 
     @classmethod
@@ -64,7 +72,12 @@ class Segmenter:
         Returns:
             A prediction an image, in its own pixels; `times_ms` has `pre` (resize) and
             `inference` (the backend, decoding included) of the whole batch.
+
+        Raises:
+            ValueError: if an image is no (H, W, 3) uint8 array.
         """
+        for image in images:
+            check_image(image)
         if not images:
             return []
         start = time.perf_counter()

@@ -61,7 +61,7 @@ def test_a_wrong_command_line_gets_one_sentence(line: list[str], words: str,
     (['predict', '.', '--out', 'full'], 'full is not empty'),
     (['predict', '.', '--out', 'full/file'], 'full/file is a file'),
     (['bag', 'make', 'synthetic:1:1', 'full'], 'full is there already'),
-    (['bag', 'make', 'synthetic:1:1', 'full', '--force'], 'full is no bag'),
+    (['bag', 'make', 'synthetic:1:1', 'full', '--force'], 'full is there already and is no bag'),
 ])
 def test_wrong_input_gets_one_sentence_and_exit_code_2(
         line: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,

@@ -75,7 +75,31 @@ def test_the_network_runs_at_the_size_that_is_asked_for(model):
 
 
 def test_what_is_refused(model):
-    with pytest.raises(ConfigError, match='the network size is 32x128: at least 64x64'):
+    with pytest.raises(ConfigError, match='the network size is 32x128: take one from 64x64'):
         Segmenter.open(model, size=(32, 128))
+    with pytest.raises(ConfigError, match='the network size is 99999x64'):
+        Segmenter.open(model, size=(99999, 64))
     with pytest.raises(ConfigError, match='no model'):
         Segmenter.open('nonesuch')
+
+
+@pytest.mark.parametrize(('image', 'words'), [
+    (np.zeros((64, 64), np.uint8), 'wanted .H, W, 3.'),
+    (np.zeros((64, 64, 4), np.uint8), 'wanted uint8 .64, 64, 3.'),
+    (np.zeros((0, 64, 3), np.uint8), 'wanted .H, W, 3.'),
+    (np.zeros((64, 64, 3), np.float32), 'image is float32'),
+    ('picture.png', 'image is a str'),
+])
+def test_what_is_no_image_is_refused(model, image, words):
+    segmenter = Segmenter.open(model, 'onnxruntime')
+    with pytest.raises(ValueError, match=words):
+        segmenter([image])
+
+
+def test_a_card_of_another_number_of_classes_is_refused(model, tmp_path):
+    from dataclasses import replace
+
+    from frm_seg_ros.core.model_card import ModelCard
+    card = ModelCard.load(model)
+    with pytest.raises(ConfigError, match='an architecture of 12 classes, but camvid has 11'):
+        Segmenter(replace(card, architecture={'classes': 12}))

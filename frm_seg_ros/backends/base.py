@@ -75,12 +75,15 @@ def open_backend(name: str, card: ModelCard, device: str = 'auto') -> tuple[Back
     """
     if device not in DEVICES:
         raise ConfigError(f'device is {device!r}: take one of {", ".join(DEVICES)}')
+    if name not in ('auto', *BACKENDS):
+        raise ConfigError(f'no backend is called {name!r}: take one of auto, '
+                          f'{", ".join(BACKENDS)}')
     if name != 'auto':
         try:
             backend = load_plugin('backend', name, BACKENDS)(card, device)
         except ImportError as error:
             raise ConfigError(f'backend {name} needs a package that is not installed ({error}): '
-                              f'install frm_seg_ros[{name}] or choose another backend') from error
+                              f'pip install frm-seg[{name}] or choose another backend') from error
         return backend, f'backend {name} on {backend.device}, as asked for'
     missing = []
     for candidate in _order(device):
@@ -91,8 +94,8 @@ def open_backend(name: str, card: ModelCard, device: str = 'auto') -> tuple[Back
             continue
         why = f'; not installed: {"; ".join(missing)}' if missing else ', the first choice'
         return backend, f'backend {candidate} on {backend.device}, chosen by auto{why}'
-    raise ConfigError(f'no backend is installed ({"; ".join(missing)}): install '
-                      'frm_seg_ros[openvino]')
+    raise ConfigError(f'no backend is installed ({"; ".join(missing)}): pip install '
+                      'frm-seg[openvino]')
 
 
 def _order(device: str) -> list[str]:

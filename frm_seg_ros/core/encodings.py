@@ -158,8 +158,9 @@ def decode_picture(content: Any, name: str, upright: bool = False) -> np.ndarray
         if image is None:
             raise ValueError('OpenCV cannot decode it')
     except (ValueError, IndexError, struct.error, cv2.error) as error:
-        raise FrameError('bad_compressed', f'{name} and {len(data)} bytes is no sound JPEG or '
-                                           f'PNG: {error}') from error
+        why = 'it is cut off' if isinstance(error, (IndexError, struct.error)) else error
+        raise FrameError('bad_compressed', f'{name} ({len(data)} bytes) is no sound JPEG or PNG: '
+                                           f'{why}') from error
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 

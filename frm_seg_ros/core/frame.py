@@ -11,6 +11,19 @@ def _check(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
         raise ValueError(f'{name} is {array.dtype} {array.shape}, wanted uint8 {shape}')
 
 
+def check_image(image: np.ndarray) -> None:
+    """Make sure that `image` is an (H, W, 3) uint8 array with at least one pixel.
+
+    Raises:
+        ValueError: if it is something else; says what was found.
+    """
+    if not isinstance(image, np.ndarray):
+        raise ValueError(f'image is a {type(image).__name__}, wanted a uint8 array (H, W, 3), RGB')
+    if image.ndim != 3 or 0 in image.shape:
+        raise ValueError(f'image has shape {image.shape}, wanted (H, W, 3), RGB')
+    _check('image', image, (*image.shape[:2], 3))
+
+
 @dataclass(frozen=True)
 class Frame:
     """One camera image, with the truth where it is known.
@@ -31,9 +44,7 @@ class Frame:
     truth: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        if self.image.ndim != 3 or 0 in self.image.shape:
-            raise ValueError(f'image has shape {self.image.shape}, wanted (H, W, 3)')
-        _check('image', self.image, (*self.image.shape[:2], 3))
+        check_image(self.image)
         if self.truth is not None:
             _check('truth', self.truth, self.image.shape[:2])
 

@@ -59,16 +59,17 @@ class ModelCard:
         try:
             facts = yaml.safe_load(path.read_text(encoding='utf-8'))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ConfigError(f'the card {path} cannot be read: {error}') from error
+            raise ConfigError(f'the card {path} cannot be read, restore it: {error}') from error
         wanted = {item.name for item in fields(cls)} - {'folder'}
         found = set(facts) if isinstance(facts, dict) else set()
         if found != wanted:
             raise ConfigError(
-                f'the card {path} lacks {_listed(wanted - found)} and has the unknown '
-                f'{_listed(found - wanted)}: every field of a model card is needed, and no other')
+                f'the card {path} has the wrong fields (missing: {_listed(wanted - found)}; '
+                f'unknown: {_listed(found - wanted)}): restore it, every field is needed and no '
+                'other')
         try:
             return cls(path.parent, **_checked(facts))
-        except (TypeError, ValueError, AttributeError) as error:
+        except ValueError as error:
             raise ConfigError(f'the card {path} has a field of the wrong form: {error}') from error
 
     @property
@@ -122,27 +123,50 @@ def _listed(names: set[str]) -> str:
 
 
 def _checked(facts: dict[str, Any]) -> dict[str, Any]:
-    for name, digest in facts['files'].items():
-        if Path(name).name != name or not re.fullmatch('[0-9a-f]{64}', str(digest)):
+    """Bring the fields to their types; a ValueError names the field that does not fit."""
+    return {**{key: str(value) for key, value in facts.items()},
+            'architecture': _map(facts, 'architecture'), 'measured': _map(facts, 'measured'),
+            'files': _files(_map(facts, 'files')), 'input_size': _input_size(facts),
+            'mean': _channels(facts, 'mean'), 'std': _channels(facts, 'std', above=0.0)}
+
+
+def _map(facts: dict[str, Any], key: str) -> dict[str, Any]:
+    if not isinstance(facts[key], dict):
+        raise ValueError(f'{key} is {facts[key]!r}, wanted a map')
+    return facts[key]
+
+
+def _files(files: dict[str, Any]) -> dict[str, str]:
+    for name, digest in files.items():
+        if Path(str(name)).name != name or not re.fullmatch('[0-9a-f]{64}', str(digest)):
             raise ValueError(f'files has {name!r}: {digest!r}, wanted a plain file name and 64 '
                              'hexadecimal digits')
-    if not {WEIGHTS, ONNX} & set(facts['files']):
+    if not {WEIGHTS, ONNX} & set(files):
         raise ValueError(f'files lists neither {WEIGHTS} nor {ONNX}')
-    for key in ('mean', 'std'):
-        facts[key] = tuple(float(value) for value in facts[key])
-        if len(facts[key]) != 3:
-            raise ValueError(f'{key} has {len(facts[key])} values, wanted 3')
-    height, width = (int(value) for value in facts['input_size'])
-    if min(height, width) < 32:
-        raise ValueError(f'input_size is {height}x{width}, wanted at least 32x32')
-    if min(facts['std']) <= 0:
-        raise ValueError(f'std is {facts["std"]}, wanted values above 0')
-    facts['input_size'] = (height, width)
-    for key in ('name', 'label_space', 'trained_on', 'command', 'licence'):
-        facts[key] = str(facts[key])
-    if not isinstance(facts['architecture'], dict) or not isinstance(facts['measured'], dict):
-        raise ValueError('architecture and measured must be maps')
-    return facts
+    return files
+
+
+def _numbers(facts: dict[str, Any], key: str, count: int, kinds: tuple[type, ...]) -> list:
+    value = facts[key]
+    if not isinstance(value, list) or len(value) != count or not all(
+            isinstance(part, kinds) and not isinstance(part, bool) for part in value):
+        raise ValueError(f'{key} is {value!r}, wanted {count} numbers in brackets')
+    return value
+
+
+def _input_size(facts: dict[str, Any]) -> tuple[int, int]:
+    height, width = _numbers(facts, 'input_size', 2, (int,))
+    if min(height, width) < 64:
+        raise ValueError(f'input_size is {height}x{width}, wanted at least 64x64')
+    return height, width
+
+
+def _channels(facts: dict[str, Any], key: str,
+              above: float = float('-inf')) -> tuple[float, float, float]:
+    red, green, blue = (float(part) for part in _numbers(facts, key, 3, (int, float)))
+    if min(red, green, blue) <= above:
+        raise ValueError(f'{key} is {facts[key]}, wanted values above {above:g}')
+    return red, green, blue
 
 
 def find_model(model: str | Path) -> Path:

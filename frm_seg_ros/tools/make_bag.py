@@ -67,10 +67,12 @@ def make_bag(source_text: str, out: Path | str, rate_hz: float | None = None,
                           f'{", ".join(sorted(STORAGES.values()))}')
     if rate_hz is not None and not 0 < rate_hz <= 1e6:
         raise ConfigError(f'the rate is {rate_hz} Hz: give one above 0 and at most 1e6')
-    if out.exists() and not force:
-        raise ConfigError(f'{out} is there already: name another folder, or replace it with force')
     if out.exists() and not (out / 'metadata.yaml').is_file():
-        raise ConfigError(f'{out} is no bag, so it is not replaced: name another folder')
+        raise ConfigError(f'{out} is there already and is no bag, so it is not replaced: name '
+                          'another folder')
+    if out.exists() and not force:
+        raise ConfigError(f'{out} is there already: name another folder, or add --force to '
+                          'replace the bag')
     source = open_source(source_text)
     with atomic_path(out) as folder:
         plugin = StoragePlugin[storage.upper()]

@@ -38,7 +38,9 @@ def open_input(text: str) -> FrameSource:
                           'bag')
     if path.suffix.lower() in PICTURES:
         return Picture(path)
-    is_bag = (path / 'metadata.yaml').is_file() or path.suffix in ('.mcap', '.db3')
+    files = path.iterdir() if path.is_dir() else [path]
+    is_bag = any(file.suffix in ('.mcap', '.db3') or file.name == 'metadata.yaml'
+                 for file in files)
     return open_source(f'{"bag" if is_bag else "images"}:{path}')
 
 
@@ -70,23 +72,20 @@ def predict(source: FrameSource, segmenter: Segmenter, out: str | Path) -> int:
     Returns:
         The number of frames.
     """
-    out = Path(out)
-    names = _names(source)
-    for name, frame in zip(names, track(source, len(source), 'frames')):
+    out, names, count = Path(out), _names(source), 0
+    for count, frame in enumerate(track(source, len(source), 'frames'), 1):
+        name = names[count - 1] if names else f'{count - 1:06d}'
         labels = segmenter([frame.image])[0].labels
         painted = overlay(frame.image, labels, segmenter.label_space, _ALPHA)
         _write_image(out / 'labels' / f'{name}.png', labels)
         _write_image(out / 'overlay' / f'{name}.jpg', painted[:, :, ::-1])
-    return len(names)
+    return count
 
 
 def _names(source: FrameSource) -> list[str]:
-    """Name the results: after the image files, or by number where those names are not unique."""
-    if isinstance(source, ImageFolder):
-        stems = [file.stem for file in source.files]
-        if len(set(stems)) == len(stems):
-            return stems
-    return [f'{index:06d}' for index in range(len(source))]
+    """Give the names of image files; none where there are no files, or two of one name."""
+    stems = [file.stem for file in source.files] if isinstance(source, ImageFolder) else []
+    return stems if len(set(stems)) == len(stems) else []
 
 
 def _write_image(path: Path, image: np.ndarray) -> None:

@@ -23,12 +23,12 @@ def test_auto_takes_the_first_that_is_installed_and_says_why(card, monkeypatch):
 
 def test_named_backend_without_its_runtime_names_the_extra(card, monkeypatch):
     monkeypatch.setitem(base.BACKENDS, 'openvino', 'no_such_package.module:Backend')
-    with pytest.raises(ConfigError, match=r'install frm_seg_ros\[openvino\]'):
+    with pytest.raises(ConfigError, match=r'pip install frm-seg\[openvino\]'):
         base.open_backend('openvino', card)
 
 
 @pytest.mark.parametrize(('name', 'device', 'words'), [
-    ('tensorflow', 'auto', "no backend is called 'tensorflow': take one of onnxruntime"),
+    ('tensorflow', 'auto', "no backend is called 'tensorflow': take one of auto, openvino"),
     ('auto', 'gpu', "device is 'gpu': take one of auto, cpu, cuda"),
 ])
 def test_unknown_names_list_the_known_ones(card, name, device, words):

@@ -41,17 +41,19 @@ def test_hash_is_enforced(folder):
 
 
 @pytest.mark.parametrize(('facts', 'words'), [
-    ({'licence': None}, 'lacks licence'),
-    ({'precison': 'f16'}, 'unknown precison'),
+    ({'licence': None}, 'missing: licence; unknown: nothing'),
+    ({'precison': 'f16'}, 'missing: nothing; unknown: precison'),
     ({'files': {'../model.onnx': 64 * 'a'}}, 'plain file name'),
     ({'files': {'model.onnx': 'abc'}}, '64 hexadecimal digits'),
     ({'files': {'notes.txt': 64 * 'a'}}, 'neither weights.safetensors nor model.onnx'),
-    ({'input_size': [360]}, 'input_size|unpack'),
-    ({'input_size': [0, 480]}, 'wanted at least 32x32'),
-    ({'mean': [0.5, 0.5]}, 'mean has 2 values'),
+    ({'input_size': [360]}, r'input_size is \[360\], wanted 2 numbers'),
+    ({'input_size': [0, 480]}, 'wanted at least 64x64'),
+    ({'mean': [0.5, 0.5]}, r'mean is \[0.5, 0.5\], wanted 3 numbers'),
     ({'std': [0, 1, 1]}, 'wanted values above 0'),
-    ({'std': 'grey'}, 'wrong form'),
-    ({'architecture': 'b0'}, 'must be maps'),
+    ({'std': 'grey'}, "std is 'grey', wanted 3 numbers"),
+    ({'mean': ['a', 0, 0]}, 'mean is'),
+    ({'files': 3}, 'files is 3, wanted a map'),
+    ({'architecture': 'b0'}, "architecture is 'b0', wanted a map"),
 ])
 def test_a_wrong_field_is_named(folder, facts, words):
     change(folder, **facts)
@@ -66,5 +68,5 @@ def test_missing_and_damaged_cards(folder):
     with pytest.raises(ConfigError, match='cannot be read'):
         ModelCard.load(folder)
     (folder / 'card.yaml').write_text('just text')
-    with pytest.raises(ConfigError, match='lacks architecture'):
+    with pytest.raises(ConfigError, match='missing: architecture'):
         ModelCard.load(folder)

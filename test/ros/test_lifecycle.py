@@ -40,7 +40,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({'model': '/no/such/model'}, "there is no model '/no/such/model'"),
     ({'model': damaged}, 'SHA-256'),
     ({'model': cardless}, 'every field of a model card is needed'),
-    ({'network_size': '10x10'}, 'at least 64x64'),
+    ({'network_size': '10x10'}, 'take one from 64x64'),
     ({'overlay_alpha': 7}, 'parameter overlay_alpha is 7.0: wanted number, 0 to 1'),
     ({'device': 'cuda'}, 'cuda'),
     ({'modle': 'x'}, 'there is no parameter modle: did you mean model?'),

@@ -66,6 +66,22 @@ def test_names_that_are_not_unique_become_numbers(tmp_path: Path) -> None:
     assert names(tmp_path / 'out' / 'labels') == ['000000.png', '000001.png']
 
 
+def test_a_video_that_ends_early_is_counted_as_it_is(tmp_path: Path,
+                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    write_video(tmp_path / 'v.webm', [np.full((48, 64, 3), 90, np.uint8)] * 5, 10.0)
+    source = open_input(str(tmp_path / 'v.webm'))
+    monkeypatch.setattr(source, '_count', 8)    # as the container of a damaged file declares
+    assert predict(source, RedSegmenter(), tmp_path / 'out') == 5
+    assert len(names(tmp_path / 'out' / 'labels')) == 5
+
+
+def test_a_bag_without_its_metadata_is_a_bag(tmp_path: Path) -> None:
+    from frm_seg_ros.tools.make_bag import make_bag
+    make_bag('synthetic:7:2', tmp_path / 'drive')
+    (tmp_path / 'drive' / 'metadata.yaml').unlink()
+    assert predict(open_input(str(tmp_path / 'drive')), RedSegmenter(), tmp_path / 'out') == 2
+
+
 def test_a_single_image(tmp_path: Path) -> None:
     write_image(tmp_path / 'one.png', 40)
     assert predict(open_input(str(tmp_path / 'one.png')), RedSegmenter(), tmp_path / 'out') == 1
