@@ -39,7 +39,7 @@ def cardless(model: Path, folder: Path) -> str:
 BAD: list[tuple[dict[str, Any], str]] = [
     ({'model': '/no/such/model'}, "there is no model '/no/such/model'"),
     ({'model': damaged}, 'SHA-256'),
-    ({'model': cardless}, 'every field of a model card is needed'),
+    ({'model': cardless}, 'every field is needed'),
     ({'network_size': '10x10'}, 'take one from 64x64'),
     ({'overlay_alpha': 7}, 'parameter overlay_alpha is 7.0: wanted number, 0 to 1'),
     ({'device': 'cuda'}, 'cuda'),
