@@ -1,4 +1,4 @@
-"""rosbag2 recordings as sources of frames, and as recorded images."""
+"""rosbag2 recordings as sources of frames."""
 from __future__ import annotations
 
 import logging
@@ -46,30 +46,6 @@ def open_bag(text: str) -> BagSource:
         raise ConfigError(f'{text!r} names {len(topics)} topics: write bag:PATH, or '
                           'bag:PATH#/image/topic#/truth/topic')
     return BagSource(path, *(f'/{topic}' for topic in topics))
-
-
-def read_images(path: Path | str, topic: str) -> Iterator[tuple[int, str, np.ndarray]]:
-    """Read one image topic of a bag, such as recorded label images.
-
-    Yields:
-        stamp in nanoseconds, frame_id and the array: (H, W) uint8 of a mono8 image, else
-        (H, W, 3) uint8 RGB. Images that cannot be converted are left out, with one warning.
-
-    Raises:
-        ConfigError: if there is no bag or no such image topic.
-    """
-    bag = Bag(path)
-    _check_topic(bag, topic, (IMAGE, COMPRESSED))
-    drops = _Drops(bag.path)
-    for _, _, message in bag.messages({topic}):
-        mono = getattr(message, 'encoding', '') in ('mono8', '8UC1')
-        try:
-            array = to_mono(message) if mono else _to_rgb(message)
-        except FrameError as error:
-            drops.add(error)
-            continue
-        yield stamp_ns(message), message.header.frame_id, array
-    drops.tell()
 
 
 class BagSource:

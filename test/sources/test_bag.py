@@ -12,7 +12,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.sources import bag as bag_module
-from frm_seg_ros.sources.bag import open_bag, read_images
+from frm_seg_ros.sources.bag import open_bag
 from frm_seg_ros.sources.bag_file import Bag, typestore
 from frm_seg_ros.sources.base import open_source
 
@@ -343,24 +343,6 @@ def test_bad_messages_are_left_out(tmp_path, caplog):
     text = caplog.text
     assert 'messages that cannot be decoded: 1' in text and len(caplog.records) == 3
     assert 'left out: 2 (bad_data)' in text and 'left out: 1 (bad_encoding)' in text
-    caplog.clear()
-    assert [item[0] for item in read_images(path, '/i')] == [stamp(0), stamp(5)]
-    assert len(caplog.records) == 3
-
-
-def test_read_images(tmp_path):
-    padded = np.arange(60, dtype=np.uint8).reshape(6, 10)
-    picture = pictures(1)[0][0]
-    messages = [('/l', 5, image(stamp(3), padded, 'mono8', width=8)),
-                ('/l', 6, image(stamp(4), picture)), ('/c', 7, compressed(stamp(5), picture))]
-    path = write(tmp_path / 'bag', messages)
-    (mono, color), (png,) = read_images(path, '/l'), read_images(path, '/c')
-    assert mono[:2] == (stamp(3), 'front') and mono[2].shape == (6, 8)
-    np.testing.assert_array_equal(mono[2], padded[:, :8])
-    np.testing.assert_array_equal(color[2], picture)
-    np.testing.assert_array_equal(png[2], picture)
-    with pytest.raises(ConfigError, match='/x in the bag .* is no such topic'):
-        next(read_images(path, '/x'))
 
 
 @pytest.mark.parametrize('stamps, rate', [
