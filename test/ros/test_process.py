@@ -133,26 +133,24 @@ def test_the_shipped_parameters_start_it(model: Path) -> None:
         read_until(process, 'model tiny')
 
 
+def without_messages(missing: str) -> str:
+    """Give a program whose import of the messages fails for want of the module `missing`."""
+    return ('import sys\n'
+            'class Hide:\n'
+            '    def find_spec(self, name, *_):\n'
+            '        if name == "frm_seg_ros.msg":\n'
+            f'            raise ModuleNotFoundError("hidden", name="{missing}")\n'
+            f'sys.meta_path.insert(0, Hide())\n{MAIN}')
+
+
 def test_without_the_messages_one_sentence_tells_how_to_build_them() -> None:
-    hidden = ('import sys\n'
-              'class Hide:\n'
-              '    def find_spec(self, name, *_):\n'
-              '        if name == "frm_seg_ros.msg":\n'
-              '            raise ModuleNotFoundError("hidden", name=name)\n'
-              f'sys.meta_path.insert(0, Hide())\n{MAIN}')
-    with running(code=hidden) as process:
+    with running(code=without_messages('frm_seg_ros.msg')) as process:
         output, _ = process.communicate(timeout=SECONDS)
         assert process.returncode == 1
         assert len(output.splitlines()) == 1 and '`colcon build`' in output
 
 
 def test_other_missing_modules_are_not_blamed_on_the_build() -> None:
-    hidden = ('import sys\n'
-              'class Hide:\n'
-              '    def find_spec(self, name, *_):\n'
-              '        if name == "frm_seg_ros.msg":\n'
-              '            raise ModuleNotFoundError("hidden", name="frm_seg_ros_c")\n'
-              f'sys.meta_path.insert(0, Hide())\n{MAIN}')
-    with running(code=hidden) as process:
+    with running(code=without_messages('frm_seg_ros_c')) as process:
         output, _ = process.communicate(timeout=SECONDS)
         assert process.returncode == 1 and 'colcon' not in output and 'hidden' in output
