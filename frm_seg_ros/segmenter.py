@@ -70,8 +70,8 @@ class Segmenter:
             confidence: whether confidence is wanted too.
 
         Returns:
-            A prediction an image, in its own pixels; `times_ms` has `pre` (resize) and
-            `inference` (the backend, decoding included) of the whole batch.
+            A prediction an image, in its own pixels; `times_ms` has `pre` (resize), `inference`
+            (the backend, decoding included) and `decode` (that part of it) of the whole batch.
 
         Raises:
             ValueError: if an image is no (H, W, 3) uint8 array.
@@ -86,7 +86,8 @@ class Segmenter:
         sizes = [image.shape[:2] for image in images]
         results = self.backend.run(batch, sizes, confidence)
         times = {'pre': 1e3 * (resized - start),
-                 'inference': 1e3 * (time.perf_counter() - resized)}
+                 'inference': 1e3 * (time.perf_counter() - resized),
+                 'decode': self.backend.decode_ms}
         return [Prediction(labels, conf, times) for labels, conf in results]
 
     def close(self) -> None:

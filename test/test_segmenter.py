@@ -45,7 +45,8 @@ def test_labels_come_back_in_camera_pixels(model, backend):
         # Two pixels of the coarse grid, which has 24 rows.
         assert_equal_inside(prediction.labels, truth, -(-2 * size[0] // 24))
         assert prediction.confidence is None
-        assert set(prediction.times_ms) == {'pre', 'inference'}
+        assert set(prediction.times_ms) == {'pre', 'inference', 'decode'}
+        assert 0 < prediction.times_ms['decode'] < prediction.times_ms['inference']
     segmenter.close()
 
 

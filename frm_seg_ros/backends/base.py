@@ -27,10 +27,12 @@ class Backend(Protocol):
     Attributes:
         name: its name in BACKENDS.
         device: `cpu` or `cuda`.
+        decode_ms: milliseconds of the last run that went into decoding.
     """
 
     name: str
     device: str
+    decode_ms: float
 
     def __init__(self, card: ModelCard, device: str) -> None:
         """Load the card's network to `device` (`auto`, `cpu` or `cuda`).

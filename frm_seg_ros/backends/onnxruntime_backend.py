@@ -1,6 +1,7 @@
 """ONNX Runtime on the CPU."""
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -43,7 +44,11 @@ class OnnxRuntimeBackend:
         """Label a batch; see `base.Backend.run`."""
         inputs = normalise(images, self._card.mean, self._card.std)
         logits = self._session.run(None, {self._session.get_inputs()[0].name: inputs})[0]
-        return [decode(each, size, confidence) for each, size in zip(logits, sizes, strict=True)]
+        start = time.perf_counter()
+        labels = [decode(each, size, confidence)
+                  for each, size in zip(logits, sizes, strict=True)]
+        self.decode_ms = 1e3 * (time.perf_counter() - start)
+        return labels
 
     def close(self) -> None:
         """Free the session."""

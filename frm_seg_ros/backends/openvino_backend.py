@@ -1,6 +1,7 @@
 """OpenVINO on the CPU."""
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -35,7 +36,11 @@ class OpenVinoBackend:
             confidence: bool = False) -> list[Labels]:
         """Label a batch; see `base.Backend.run`. A new shape compiles for a second or so first."""
         logits = self._for_shape(images.shape)(images)[0]
-        return [decode(each, size, confidence) for each, size in zip(logits, sizes, strict=True)]
+        start = time.perf_counter()
+        labels = [decode(each, size, confidence)
+                  for each, size in zip(logits, sizes, strict=True)]
+        self.decode_ms = 1e3 * (time.perf_counter() - start)
+        return labels
 
     def _for_shape(self, shape: tuple[int, ...]) -> openvino.CompiledModel:
         """Compile for one input shape, which runs faster than a model of dynamic shape."""

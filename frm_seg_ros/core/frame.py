@@ -56,7 +56,8 @@ class Prediction:
     Attributes:
         labels: (H, W) uint8 train ids; 255 = unlabelled, never a class.
         confidence: (H, W) uint8, 0..255; or None when it was not asked for.
-        times_ms: milliseconds by stage (`pre`, `inference`) of the batch that the frame was in.
+        times_ms: milliseconds by stage (`pre`, `inference`, `decode`) of the batch that the frame
+            was in.
 
     Raises:
         ValueError: if an array has another shape or dtype.

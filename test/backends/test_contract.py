@@ -1,4 +1,7 @@
 """One contract for all backends: the same labels as the torch reference, and right ones."""
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -76,6 +79,24 @@ def test_labels_and_confidence_equal_the_reference(backend_class, frames, refere
         assert len(np.unique(found[i][0])) >= 6
         # Half a step of rounding and float32 on the way; 1 is what the contract allows.
         assert np.abs(found[i][1] - confidence[i]).max() <= 1
+    backend.close()
+
+
+def test_the_time_of_decoding_is_told(backend_class, frames, monkeypatch):
+    backend = backend_class(ModelCard.load(MODEL), 'cpu')
+    images = np.stack([resize_image(image, (192, 256)) for image in frames[:2]])
+    backend.run(images, [(90, 120)] * 2)
+    module = sys.modules[backend_class.__module__]
+    clock = [100.0]
+
+    def slow_decode(logits, size, confidence):
+        clock[0] += 0.25  # seconds, for each of the two images
+        return np.zeros(size, np.uint8), None
+
+    monkeypatch.setattr(module, 'decode', slow_decode)
+    monkeypatch.setattr(module, 'time', SimpleNamespace(perf_counter=lambda: clock[0]))
+    backend.run(images, [(90, 120)] * 2)
+    assert backend.decode_ms == 500
     backend.close()
 
 
