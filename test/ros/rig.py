@@ -1,8 +1,10 @@
 """The real node, and a peer that sends, listens and calls as other programs do."""
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -95,10 +97,17 @@ class Rig:
         for executor, thread in self._threads:
             executor.shutdown()
             thread.join()
+        self._threads.clear()
         self.node.release()
         self.node.destroy_node()
         self.peer.destroy_node()
         self.context.try_shutdown()
+        # rclpy keeps the services of the life cycle until the node is collected. A node that is
+        # collected in the middle of a later test takes part in its discovery until then.
+        node = weakref.ref(self.node)
+        del self.node
+        gc.collect()
+        assert node() is None
 
     def _on_stats(self, message: SegmentationStats) -> None:
         sums = message.processed + sum(message.dropped) + message.pending
@@ -182,7 +191,7 @@ class Rig:
     def call(self, service_type: type, name: str, request: Any) -> Any:
         """Call a service of the node."""
         client = self.peer.create_client(service_type, f'/frm_seg/{name}')
-        assert client.wait_for_service(SECONDS)
+        assert client.wait_for_service(SECONDS), f'waited {SECONDS:g} s for the service {name}'
         done = client.call_async(request)
         self.wait(done.done, f'{name} to answer')
         return done.result()

@@ -130,7 +130,7 @@ def test_two_whole_lives(make_rig: MakeRig) -> None:
         rig.send(rig.message(picture()))
         rig.wait_messages(labels, count)
         rig.wait_messages(spaces, count)
-        rig.wait(lambda: rig.stats[-1].processed == 1, 'statistics')
+        rig.wait(lambda: rig.counts().get('processed') == 1, 'statistics')
         if count == 1:
             for transition in ('deactivate', 'cleanup', 'configure', 'activate'):
                 rig.stats.clear()   # the counts begin anew
