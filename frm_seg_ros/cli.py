@@ -1,4 +1,4 @@
-"""The command `frm-seg`: predict, eval, export, train and bag.
+"""The command `frm-seg`: predict, eval, bench, export, train and bag.
 
 Only the standard library is loaded before a command is known, so that help comes at once and each
 command needs no more than its own packages.
@@ -15,7 +15,7 @@ from typing import NoReturn
 # The extra of setup.cfg that brings a package.
 _EXTRAS = {'onnx': 'export', 'onnxscript': 'export', 'onnxruntime': 'onnxruntime',
            'openvino': 'openvino', 'rosbags': 'bag', 'safetensors': 'torch', 'torch': 'torch'}
-_SOURCE_HELP = 'such as camvid:ROOT:val, synthetic:SEED:COUNT, bag:PATH or images:DIR'
+_SOURCE_HELP = 'such as cityscapes:ROOT:val, synthetic:SEED:COUNT, bag:PATH or images:DIR'
 _EXIT_USAGE = 2
 _EXIT_INTERRUPTED = 130
 
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
                      epilog='frm-seg COMMAND --help shows the options and an example')
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND',
                                      parser_class=_Parser)
-    for add in (_add_predict, _add_eval, _add_export, _add_train, _add_bag):
+    for add in (_add_predict, _add_eval, _add_bench, _add_export, _add_train, _add_bag):
         add(commands)
     return parser
 
@@ -108,6 +108,9 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
     parser.add_argument('--out', required=True, metavar='DIR',
                         help='gets labels/NAME.png (train ids, 255 = unlabelled) and '
                              'overlay/NAME.jpg')
+    parser.add_argument('--ids', action='store_true',
+                        help="write the data set's own ids in place of train ids, as the "
+                             'Cityscapes benchmark wants them')
     parser.add_argument('--force', action='store_true', help='write into DIR though not empty')
     _add_model(parser)
 
@@ -119,7 +122,7 @@ def _predict(args: argparse.Namespace) -> None:
     source = open_input(args.input)
     segmenter = Segmenter.open(args.model, args.backend, args.device, args.size)
     try:
-        count = predict(source, segmenter, args.out)
+        count = predict(source, segmenter, args.out, args.ids)
     finally:
         segmenter.close()
     print(f'{count} frames labelled: {args.out}')
@@ -142,6 +145,46 @@ def _evaluate(args: argparse.Namespace) -> None:
     print(score_table(result))
     for path in filter(None, (args.json, args.report)):
         print(f'written: {path}')
+
+
+def _add_bench(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, 'bench', _bench,
+                      'compare models and backends by their speed, stage by stage',
+                      'frm-seg bench --model frm_b0_fast --model random:frm_b0 '
+                      '--backend openvino --backend onnxruntime --size 360x480')
+    parser.add_argument('--model', action='append',
+                        help='name of a shipped model, its folder, or '
+                             'random:VARIANT,KEY=VALUE,... for a network with random weights; '
+                             'give several to compare them (default: frm_b0_fast)')
+    parser.add_argument('--backend', action='append',
+                        help='auto, openvino, onnxruntime or torch; give several, and every '
+                             'model runs on each (default: auto)')
+    parser.add_argument('--device', default='auto',
+                        help='auto, cpu or cuda (default: %(default)s)')
+    parser.add_argument('--size', type=_size, metavar='HxW',
+                        help="size at which the networks run (default: the first model's)")
+    parser.add_argument('--camera', type=_size, metavar='HxW', default='720x1280',
+                        help='size of the images, to which the labels come back '
+                             '(default: %(default)s)')
+    parser.add_argument('--batch', type=int, default=1, metavar='N',
+                        help='images in a call (default: %(default)s)')
+    parser.add_argument('--rounds', type=int, default=100, metavar='N',
+                        help='timed calls of each, which take turns (default: %(default)s)')
+    parser.add_argument('--json', metavar='FILE',
+                        help='write the figures with the conditions as JSON')
+
+
+def _bench(args: argparse.Namespace) -> None:
+    from frm_seg_ros.tools.benchmark import benchmark_table, run_benchmark
+    from frm_seg_ros.tools.evaluate import write_json
+    result = run_benchmark(
+        args.model or ['frm_b0_fast'], args.backend or ['auto'], device=args.device,
+        size=args.size, camera=args.camera, batch=args.batch, rounds=args.rounds,
+        command=args.command_line)
+    print(benchmark_table(result))
+    if args.json:
+        write_json(args.json, result)
+        print(f'written: {args.json}')
 
 
 def _add_export(commands: argparse._SubParsersAction) -> None:
