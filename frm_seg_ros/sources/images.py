@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -12,6 +12,7 @@ import numpy as np
 from frm_seg_ros.core.encodings import decode_picture
 from frm_seg_ros.core.errors import ConfigError, FrameError
 from frm_seg_ros.core.frame import Frame
+from frm_seg_ros.core.label_space import LabelSpace
 
 # What is not told otherwise comes at the pace of a slow camera.
 DEFAULT_RATE_HZ = 10.0
@@ -23,7 +24,7 @@ _MOST_HZ = 480.0
 _log = logging.getLogger(__name__)
 
 
-def open_images(text: str) -> ImageFolder | Video:
+def open_images(text: str) -> ImageFiles | Video:
     """Open `DIR`, a folder of JPEG or PNG images, or a video file.
 
     Raises:
@@ -31,7 +32,7 @@ def open_images(text: str) -> ImageFolder | Video:
     """
     path = Path(text).expanduser()
     if path.is_dir():
-        return ImageFolder(path)
+        return ImageFiles(list_pictures(path))
     if path.is_file() and path.suffix.lower() in VIDEOS:
         return Video(path)
     what = 'is no video' if path.is_file() else 'is not there'
@@ -76,32 +77,52 @@ def read_picture(path: Path, upright: bool = False) -> np.ndarray:
         raise ConfigError(f'{error}: restore or remove the file {path}') from error
 
 
-class ImageFolder:
-    """JPEG and PNG images of one folder, in natural order of their names.
+class ImageFiles:
+    """Image files in the order given, as a source without truth, stamped 10 to the second.
 
     Attributes:
         files: the images.
         label_space: None: there is no truth.
         rate_hz: 10.
+        stamps_ns: the stamp of every image.
     """
 
-    label_space = None
-    rate_hz = DEFAULT_RATE_HZ
+    label_space: LabelSpace | None = None
 
-    def __init__(self, folder: Path) -> None:
-        self.files = list_pictures(folder)
+    def __init__(self, files: Sequence[Path], upright: bool = True) -> None:
+        """Take the images; `upright` turns each as an orientation in its file says."""
+        self.files = list(files)
+        self.rate_hz = DEFAULT_RATE_HZ
+        self.stamps_ns = [stamp_of(index, self.rate_hz) for index in range(len(self.files))]
+        self._upright = upright
 
     def __len__(self) -> int:
         return len(self.files)
 
-    def __iter__(self) -> Iterator[Frame]:
-        """Read one image after another, turned upright as a photo says.
+    def image(self, index: int) -> np.ndarray:
+        """Read the image of frame `index`, from 0 on: (H, W, 3) uint8 RGB.
 
         Raises:
-            ConfigError: if one cannot be decoded.
+            ConfigError: if it cannot be read or decoded.
         """
-        for index, file in enumerate(self.files):
-            yield Frame(read_picture(file, upright=True), stamp_of(index, self.rate_hz))
+        return read_picture(self.files[index], self._upright)
+
+    def frame(self, index: int) -> Frame:
+        """Read frame `index`, from 0 on.
+
+        Raises:
+            ConfigError: if a file of it cannot be used; names it.
+        """
+        return Frame(self.image(index), self.stamps_ns[index])
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Read one frame after another.
+
+        Raises:
+            ConfigError: as `frame` does.
+        """
+        for index in range(len(self)):
+            yield self.frame(index)
 
 
 class Video:

