@@ -109,8 +109,8 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
                         help='gets labels/NAME.png (train ids, 255 = unlabelled) and '
                              'overlay/NAME.jpg')
     parser.add_argument('--ids', action='store_true',
-                        help="write the data set's own ids in place of train ids, as the "
-                             'Cityscapes benchmark wants them')
+                        help="write the ids of the model's label space in place of train ids, as "
+                             'the Cityscapes benchmark wants them')
     parser.add_argument('--force', action='store_true', help='write into DIR though not empty')
     _add_model(parser)
 

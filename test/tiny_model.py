@@ -1,4 +1,4 @@
-"""A model small enough to know its right answer: the nearest colour of the CamVid palette."""
+"""A model small enough to know its right answer: the nearest colour of a palette."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -12,19 +12,22 @@ from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.core.model_card import ONNX, ModelCard
 
 
-def write_tiny_model(folder: Path | str, input_size: tuple[int, int] = (96, 128)) -> Path:
+def write_tiny_model(folder: Path | str, input_size: tuple[int, int] = (96, 128),
+                     label_space: str = 'camvid') -> Path:
     """Write a model folder whose network labels each 4x4 block by the nearest palette colour.
 
-    A picture painted in colours of the CamVid palette comes out as the classes of those colours
+    A picture painted in colours of the label space's palette comes out as the classes of those
     wherever no other colour is within 4 pixels at network size. |x - c|^2 is smallest where
     2 c.x - c.c is largest, which is linear in x: an average pooling and a 1x1 convolution.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    colors = LabelSpace.load('camvid').palette[:11].astype(np.float32) / 255
-    kernel = helper.make_tensor('kernel', TensorProto.FLOAT, (11, 3, 1, 1),
+    space = LabelSpace.load(label_space)
+    count = len(space.classes)
+    colors = space.palette[:count].astype(np.float32) / 255
+    kernel = helper.make_tensor('kernel', TensorProto.FLOAT, (count, 3, 1, 1),
                                 (2 * colors).ravel().tolist())
-    bias = helper.make_tensor('bias', TensorProto.FLOAT, (11,),
+    bias = helper.make_tensor('bias', TensorProto.FLOAT, (count,),
                               (-(colors ** 2).sum(1)).tolist())
     nodes = [
         helper.make_node('AveragePool', ['images'], ['pooled'], kernel_shape=[4, 4],
@@ -34,12 +37,12 @@ def write_tiny_model(folder: Path | str, input_size: tuple[int, int] = (96, 128)
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
         nodes, 'nearest_color', [value('images', TensorProto.FLOAT, ['N', 3, 'H', 'W'])],
-        [value('logits', TensorProto.FLOAT, ['N', 11, 'h', 'w'])], [kernel, bias])
+        [value('logits', TensorProto.FLOAT, ['N', count, 'h', 'w'])], [kernel, bias])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=8)
     onnx.save(model, folder / ONNX)
     ModelCard(
         folder=folder, name=folder.name, architecture={}, files={ONNX: sha256(folder / ONNX)},
-        input_size=input_size, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), label_space='camvid',
+        input_size=input_size, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), label_space=label_space,
         trained_on='nothing', command='none: made by hand', measured={},
         licence='as the package').save()
     return folder

@@ -1,11 +1,14 @@
 """Prediction to files: what is written under which name, and what is never overwritten."""
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from data_trees import write_city
+from tiny_model import write_tiny_model
 
 from frm_seg_ros import cli
 from frm_seg_ros.core.draw import overlay
@@ -119,6 +122,34 @@ def test_only_force_writes_into_a_filled_folder(tmp_path: Path, force: bool,
     assert (out / 'labels' / 'one.png').exists() == force
 
 
+def test_images_that_cannot_be_read_are_told_of_at_the_end(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(Segmenter, 'open', lambda *args: RedSegmenter())
+    (tmp_path / 'in').mkdir()
+    for index in range(8):
+        write_image(tmp_path / 'in' / f'{index}.png', 20 * index)
+    for index in (0, 3, 4, 7):
+        (tmp_path / 'in' / f'{index}.png').write_bytes(b'no picture')
+    assert cli.main(['predict', str(tmp_path / 'in'), '--out', str(tmp_path / 'out')]) == 2
+    assert names(tmp_path / 'out' / 'labels') == ['1.png', '2.png', '5.png', '6.png']
+    for index in (1, 2, 5, 6):      # the names still belong to their pictures
+        labels = cv2.imread(str(tmp_path / 'out' / 'labels' / f'{index}.png'), -1)
+        assert labels.max() == index
+    text = capsys.readouterr().err
+    assert '4 frames are labelled in ' in text and ', 4 could not be read: ' in text
+    assert '0.png' in text and '3.png' in text and '4.png' in text and '; and 1 more' in text
+
+
+def test_truth_is_not_read(tmp_path: Path) -> None:
+    image = np.zeros((2, 4, 3), np.uint8)
+    for number in (1, 2):
+        write_city(tmp_path, f'ulm_000000_00000{number}', image, labelIds=image[..., 0])
+    for file in (tmp_path / 'gtFine').rglob('*.png'):
+        file.write_bytes(b'no picture')
+    assert predict(open_input(f'cityscapes:{tmp_path}:val'), RedSegmenter(), tmp_path / 'out') == 2
+
+
 def test_an_interrupted_run_leaves_only_whole_files(tmp_path: Path) -> None:
     class Stops(RedSegmenter):
         def __call__(self, images: list[np.ndarray]) -> list[Prediction]:
@@ -132,6 +163,79 @@ def test_an_interrupted_run_leaves_only_whole_files(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         predict(open_input(str(tmp_path / 'in')), Stops(), tmp_path / 'out')
     assert names(tmp_path / 'out') == ['labels/1.png', 'overlay/1.jpg']
+
+
+CITYSCAPES = LabelSpace.load('cityscapes')
+CITY_NAMES = ['munster_000000_000019', 'munster_000001_000019', 'ulm_000000_000313']
+
+
+def write_cities(root: Path, split: str = 'val') -> None:
+    """Write pictures in colours of the classes, 8x8 pixels each, with a truth that partly agrees.
+
+    Every id is in the truth of the first picture, ignored ones too.
+    """
+    rng = np.random.default_rng(0)
+    for number, name in enumerate(CITY_NAMES):
+        blocks = rng.integers(0, 19, (12, 16)).astype(np.uint8)
+        ids = CITYSCAPES.to_id[blocks]
+        other = rng.random(ids.shape) < 0.4
+        ids[other] = rng.integers(0, 34, np.count_nonzero(other))
+        if number == 0:
+            ids.flat[:34] = range(34)
+        grow = np.ones((8, 8), np.uint8)
+        write_city(root, name, CITYSCAPES.palette[np.kron(blocks, grow)], split,
+                   labelIds=np.kron(ids, grow))
+
+
+def judge_cityscapes(results: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
+    """Let cityscapesscripts find and score the results for the validation split."""
+    judge = pytest.importorskip(
+        'cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling',
+        reason='cityscapesscripts is not installed: pip install cityscapesscripts')
+    monkeypatch.setenv('CITYSCAPES_RESULTS', str(results))
+    for name, value in (('quiet', True), ('JSONOutput', False), ('evalInstLevelScore', False),
+                        ('predictionPath', None), ('predictionWalk', None)):
+        monkeypatch.setattr(judge.args, name, value)
+    truths = sorted(str(file) for file in (root / 'gtFine').rglob('*_gtFine_labelIds.png'))
+    found = [judge.getPrediction(judge.args, file) for file in truths]
+    return judge.evaluateImgLists(found, truths, judge.args)
+
+
+def test_cityscapesscripts_takes_the_results_and_agrees_with_eval(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, model = tmp_path / 'cityscapes', tmp_path / 'nearest_color'
+    write_cities(root)
+    write_tiny_model(model, label_space='cityscapes')
+    options = ['--model', str(model), '--backend', 'onnxruntime']
+    assert cli.main(['predict', f'cityscapes:{root}:val', '--ids', '--out', str(tmp_path / 'out'),
+                     *options]) == 0
+    assert names(tmp_path / 'out' / 'labels') == [f'{name}_leftImg8bit.png' for name in CITY_NAMES]
+    assert cli.main(['eval', f'cityscapes:{root}:val', '--json', str(tmp_path / 'ours.json'),
+                     *options]) == 0
+    ours = json.loads((tmp_path / 'ours.json').read_text())
+    theirs = judge_cityscapes(tmp_path / 'out', root, monkeypatch)
+    assert 0.3 < ours['miou'] < 0.9 and len(set(ours['iou'].values())) == 19
+    for name, value in ours['iou'].items():
+        assert value == theirs['classScores'][name.replace('_', ' ')]
+    for name, value in ours['category_iou'].items():
+        assert value == theirs['categoryScores'][name]
+    assert ours['miou'] == pytest.approx(theirs['averageScoreClasses'], rel=1e-14)
+
+
+def test_ids_of_a_split_without_truth(tmp_path: Path) -> None:
+    class Road(RedSegmenter):
+        label_space = CITYSCAPES
+
+    image = np.zeros((2, 4, 3), np.uint8)
+    image[:, 2:, 0] = 20 * 7
+    write_city(tmp_path, 'berlin_000000_000019', image, 'test')
+    source = open_input(f'cityscapes:{tmp_path}:test')
+    assert predict(source, Road(), tmp_path / 'ids', ids=True) == 1
+    assert predict(source, Road(), tmp_path / 'train_ids') == 1
+    for out, values in (('ids', [7, 7, 20, 20]), ('train_ids', [0, 0, 7, 7])):
+        file = tmp_path / out / 'labels' / 'berlin_000000_000019_leftImg8bit.png'
+        labels = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        assert labels.tolist() == [values, values]
 
 
 @pytest.mark.parametrize('text, words', [
