@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -e -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test build demo test test-long lint clean
+.PHONY: help setup setup-test build demo bench test test-long lint clean
 
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
@@ -12,6 +12,9 @@ ENV := . scripts/env.sh
 # A domain of its own, so that no other ROS on the network is heard or disturbed.
 TEST_ENV := export ROS_DOMAIN_ID=$$(($$$$ % 100 + 1)) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST \
   FASTRTPS_DEFAULT_PROFILES_FILE='$(CURDIR)/config/fastdds_shm.xml'
+BENCH := .venv/bin/python -m frm_seg_ros.cli bench --device cpu \
+  $(patsubst models/%/card.yaml,--model %,$(wildcard models/*/card.yaml)) \
+  --backend openvino --backend onnxruntime --camera 720x1280 --rounds 100
 PYTEST := .venv/bin/python -m pytest -rs --durations=20
 
 help:  ## list the targets
@@ -31,6 +34,10 @@ build: setup  ## build the package with colcon into install/
 
 demo: build  ## a bag played through the real node and scored; SOURCE=camvid:PATH:val for other input
 	@$(ENV); .venv/bin/python -m frm_seg_ros.tools.demo $(if $(SOURCE),--source '$(SOURCE)')
+
+bench: setup-test  ## time the shipped models on the CPU, stage by stage, into benchmarks/results/
+	@$(ENV); for size in 360x480 512x1024; do \
+	  $(BENCH) --size $$size --json benchmarks/results/cpu-$$size.json $(ARGS); done
 
 test: setup-test build  ## all tests but the long ones; ARGS='-k name', TORCH='torch==X' or TORCH= for none
 	@$(ENV); $(TEST_ENV); $(PYTEST) -m 'not long' $(ARGS)

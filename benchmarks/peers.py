@@ -1,0 +1,222 @@
+"""Time our variants beside SegFormer-B0, SegFormer-B1 and a ResNet-18 FPN, taking turns.
+
+All weights are random: this compares speed, never labels. Run it from the root of the repository,
+where `transformers` is installed beside `.[export]`, openvino and onnxruntime:
+
+    PYTHONPATH=. python benchmarks/peers.py --size 512x1024 --json peers.json
+"""
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import warnings
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnxruntime
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from frm_seg_ros.core.errors import ConfigError
+from frm_seg_ros.core.files import sha256
+from frm_seg_ros.core.model_card import ONNX, ModelCard
+from frm_seg_ros.segmenter import Segmenter
+from frm_seg_ros.tools.benchmark import benchmark, benchmark_table
+from frm_seg_ros.tools.evaluate import write_json
+from frm_seg_ros.tools.export import OPSET, export_random
+
+CLASSES = 11
+# Share of the largest logit, for sums in another order; a graph that is wrong differs by all of it.
+LARGEST_DIFFERENCE = 1e-4
+
+
+class SegFormer(nn.Module):
+    """SegFormer (Xie et al., 2021) of `transformers`, logits at stride 4.
+
+    Args:
+        widths: channels of the four stages; all else is as in B0 and B1.
+    """
+
+    def __init__(self, widths: tuple[int, int, int, int]) -> None:
+        super().__init__()
+        from transformers import SegformerConfig, SegformerForSemanticSegmentation
+        self.network = SegformerForSemanticSegmentation(SegformerConfig(
+            depths=[2, 2, 2, 2], hidden_sizes=list(widths), decoder_hidden_size=256,
+            num_labels=CLASSES))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (N, 3, H, W) to (N, classes, h, w)."""
+        return self.network(pixel_values=images, return_dict=False)[0]
+
+
+class _Block(nn.Module):
+    """Two 3x3 convolutions and a short cut (He et al., 2016)."""
+
+    def __init__(self, inside: int, outside: int, stride: int) -> None:
+        super().__init__()
+        self.path = nn.Sequential(
+            nn.Conv2d(inside, outside, 3, stride, 1, bias=False), nn.BatchNorm2d(outside),
+            nn.ReLU(), nn.Conv2d(outside, outside, 3, 1, 1, bias=False), nn.BatchNorm2d(outside))
+        same = inside == outside and stride == 1
+        self.short_cut = nn.Identity() if same else nn.Sequential(
+            nn.Conv2d(inside, outside, 1, stride, bias=False), nn.BatchNorm2d(outside))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.path(x) + self.short_cut(x))
+
+
+def _upsample(x: Tensor, like: Tensor, mode: str) -> Tensor:
+    return F.interpolate(x, size=like.shape[2:], mode=mode)
+
+
+class ResNetFpn(nn.Module):
+    """ResNet-18 with a Semantic FPN 256/128 (Kirillov et al., 2019), logits at stride 4."""
+
+    widths = (64, 128, 256, 512)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64),
+                                  nn.ReLU(), nn.MaxPool2d(3, 2, 1))
+        self.stages = nn.ModuleList(
+            nn.Sequential(_Block(inside, outside, 1 if inside == outside else 2),
+                          _Block(outside, outside, 1))
+            for inside, outside in zip((64, *self.widths), self.widths))
+        self.laterals = nn.ModuleList(nn.Conv2d(width, 256, 1) for width in self.widths)
+        # A level at stride 4 * 2^n is up-sampled n times, a convolution before each.
+        self.levels = nn.ModuleList(
+            nn.ModuleList(self._convolution(256 if place == 0 else 128)
+                          for place in range(max(level, 1))) for level in range(4))
+        self.classify = nn.Conv2d(128, CLASSES, 1)
+
+    @staticmethod
+    def _convolution(inside: int) -> nn.Module:
+        return nn.Sequential(nn.Conv2d(inside, 128, 3, 1, 1, bias=False), nn.GroupNorm(32, 128),
+                             nn.ReLU())
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (N, 3, H, W) to (N, classes, h, w)."""
+        features = [self.stem(images)]
+        for stage in self.stages:
+            features.append(stage(features[-1]))
+        pyramid = [lateral(x) for lateral, x in zip(self.laterals, features[1:])]
+        for level in (2, 1, 0):
+            pyramid[level] = pyramid[level] + _upsample(pyramid[level + 1], pyramid[level],
+                                                        'nearest')
+        total = self.levels[0][0](pyramid[0])
+        for level in (1, 2, 3):
+            x = pyramid[level]
+            for place, convolution in enumerate(self.levels[level]):
+                x = _upsample(convolution(x), pyramid[level - place - 1], 'bilinear')
+            total = total + x
+        return self.classify(total)
+
+
+PEERS: dict[str, Callable[[], nn.Module]] = {
+    'segformer_b0': lambda: SegFormer((32, 64, 160, 256)),
+    'segformer_b1': lambda: SegFormer((64, 128, 320, 512)),
+    'resnet18_fpn': ResNetFpn,
+}
+
+
+def export_peer(name: str, size: tuple[int, int], folder: Path) -> ModelCard:
+    """Write a peer with random weights as a model folder.
+
+    Args:
+        name: a key of PEERS.
+        size: (height, width) at which it is held against torch; the graph takes others too.
+        folder: gets the model.
+
+    Raises:
+        ConfigError: if ONNX Runtime and torch disagree.
+    """
+    torch.manual_seed(0)
+    network = PEERS[name]().eval()
+    folder.mkdir(parents=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of the exporter's age and of traced shapes
+        torch.onnx.export(
+            network, (torch.zeros(1, 3, *size),), str(folder / ONNX), dynamo=False,
+            opset_version=OPSET, input_names=['images'], output_names=['logits'],
+            dynamic_axes={'images': {0: 'N', 2: 'H', 3: 'W'}, 'logits': {0: 'N', 2: 'h', 3: 'w'}})
+    _check(name, network, size, folder / ONNX)
+    millions = sum(value.numel() for value in network.parameters()) / 1e6
+    card = ModelCard(
+        folder=folder, name=name, architecture={'parameters_M': millions},
+        files={ONNX: sha256(folder / ONNX)}, input_size=size, mean=(0.5, 0.5, 0.5),
+        std=(0.25, 0.25, 0.25), label_space='camvid', trained_on='nothing: random weights',
+        command='none: seed 0', measured={}, licence='for timing only')
+    card.save()
+    return card
+
+
+def _check(name: str, network: nn.Module, size: tuple[int, int], path: Path) -> None:
+    images = torch.randn(1, 3, *size)
+    with torch.inference_mode():
+        right = network(images).numpy()
+    found = onnxruntime.InferenceSession(str(path)).run(None, {'images': images.numpy()})[0]
+    allowed = LARGEST_DIFFERENCE * np.abs(right).max()
+    if right.shape != found.shape or np.abs(right - found).max() > allowed:
+        raise ConfigError(f'the export of {name} disagrees with torch at {size[0]}x{size[1]}: try '
+                          'another release of transformers or torch')
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Time our variants beside other networks, all with random weights.',
+        epilog='example: PYTHONPATH=. python benchmarks/peers.py --size 512x1024')
+    parser.add_argument('--random', nargs='+', default=['frm_b0_fast', 'frm_b0'],
+                        metavar='VARIANT,KEY=VALUE,...',
+                        help='our variants (default: %(default)s)')
+    parser.add_argument('--peer', nargs='*', default=list(PEERS), choices=PEERS,
+                        help='the others, of which the first is the yardstick (default: all)')
+    parser.add_argument('--backend', nargs='+', default=['openvino', 'onnxruntime'],
+                        choices=['openvino', 'onnxruntime'], help='(default: both)')
+    for name, default in (('--size', '360x480'), ('--camera', '720x1280')):
+        parser.add_argument(name, type=_size, default=default, metavar='HxW',
+                            help='(default: %(default)s)')
+    parser.add_argument('--rounds', type=int, default=50, help='(default: %(default)s)')
+    parser.add_argument('--json', metavar='FILE', help='where the figures go too')
+    return parser.parse_args()
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, width = map(int, text.split('x'))
+    return height, width
+
+
+def main() -> None:
+    """Time them for every backend apart, so that each table has its own yardstick."""
+    args = _arguments()
+    command = shlex.join(['python', *sys.argv])
+    results = []
+    with TemporaryDirectory() as scratch:
+        cards = [export_peer(name, args.size, Path(scratch) / name) for name in args.peer]
+        cards += [export_random(text, Path(scratch) / text) for text in args.random]
+        for backend in args.backend:
+            with ExitStack() as stack:
+                segmenters = [Segmenter(card, backend, 'cpu', args.size) for card in cards]
+                for segmenter in segmenters:
+                    stack.callback(segmenter.close)
+                results.append(benchmark(segmenters, args.camera, 1, args.rounds, command))
+            print(f'{benchmark_table(results[-1])}\nall weights are random: this is speed only\n',
+                  flush=True)
+    if args.json:
+        write_json(args.json, {'note': 'all weights are random: this is speed only',
+                               'results': results})
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except ImportError as error:
+        print(f'peers.py: {error}: its first lines say what it needs', file=sys.stderr)
+        sys.exit(2)
+    except ConfigError as error:
+        print(f'peers.py: {error}', file=sys.stderr)
+        sys.exit(2)
