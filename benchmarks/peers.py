@@ -31,7 +31,7 @@ from frm_seg_ros.tools.evaluate import write_json
 from frm_seg_ros.tools.export import OPSET, export_random
 
 CLASSES = 11
-# Share of the largest logit, for sums in another order; a graph that is wrong differs by all of it.
+# Share of the largest logit, for sums in another order; a wrong graph differs by much more.
 LARGEST_DIFFERENCE = 1e-4
 
 
