@@ -24,6 +24,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from frm_seg_ros.core.errors import ConfigError
@@ -98,8 +99,9 @@ def _read(path: Path, size: tuple[int, int], kind: str, space: LabelSpace) -> np
     first_sure_id = len(space.classes)      # train ids end below it
     other, proofs = (TRAIN_IDS, [IGNORE]) if kind == LABEL_IDS else \
         (LABEL_IDS, [number for number in ids if number >= first_sure_id])
-    found = np.intersect1d(np.flatnonzero(np.bincount(labels.ravel(), minlength=256)), proofs)
+    found = np.intersect1d(np.flatnonzero(cv2.calcHist([labels], [0], None, [256], [0, 256])),
+                           proofs)
     if found.size:
         raise ConfigError(f'the label image {path} is named {kind}, but holds {found[0]}, which '
                           f'only {other} do: name it *_gtFine_{other}.png, or restore it')
-    return space.to_train_id[labels] if kind == LABEL_IDS else labels
+    return space.to_train_id.take(labels) if kind == LABEL_IDS else labels

@@ -30,7 +30,7 @@ def read_truth(path: Path, size: tuple[int, int], space: LabelSpace,
     labels = read_label_image(path)
     known = [label.id for label in space.labels if label.id >= 0]
     check_truth(labels, size, [*known, *ignored], f'the label image {path}')
-    return space.to_train_id[labels]
+    return space.to_train_id.take(labels)
 
 
 def read_label_image(path: Path) -> np.ndarray:
