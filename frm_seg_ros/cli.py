@@ -90,6 +90,19 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
                         help='auto, cpu or cuda (default: %(default)s)')
     parser.add_argument('--size', type=_size, metavar='HxW',
                         help="size at which the network runs (default: the model's)")
+    parser.add_argument('--scales', type=_scales, metavar='S,S,...', default='1',
+                        help='run at these multiples of the size and average the probabilities, '
+                             'with backend torch (default: %(default)s)')
+    parser.add_argument('--flip', action='store_true',
+                        help='average with the mirrored image too, with backend torch')
+
+
+def _scales(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(map(float, text.split(',')))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'{text!r} is no list of numbers, such as '
+                                         '0.5,1,1.5') from None
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -116,16 +129,17 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
 
 
 def _predict(args: argparse.Namespace) -> None:
-    from frm_seg_ros.segmenter import Segmenter
+    from frm_seg_ros.segmenter import Segmenter, mode_text
     from frm_seg_ros.tools.predict import check_folder, open_input, predict
     check_folder(args.out, args.force)
     source = open_input(args.input)
-    segmenter = Segmenter.open(args.model, args.backend, args.device, args.size)
+    segmenter = Segmenter.open(args.model, args.backend, args.device, args.size, args.scales,
+                               args.flip)
     try:
         count = predict(source, segmenter, args.out, args.ids)
     finally:
         segmenter.close()
-    print(f'{count} frames labelled: {args.out}')
+    print(f'{count} frames labelled at {mode_text(args.scales, args.flip)}: {args.out}')
 
 
 def _add_eval(commands: argparse._SubParsersAction) -> None:
@@ -138,11 +152,14 @@ def _add_eval(commands: argparse._SubParsersAction) -> None:
 
 
 def _evaluate(args: argparse.Namespace) -> None:
+    from frm_seg_ros.segmenter import mode_text
     from frm_seg_ros.tools.evaluate import run_evaluation, score_table
     result = run_evaluation(
         args.source, args.model, backend=args.backend, device=args.device, size=args.size,
-        json_path=args.json, report_path=args.report, command=args.command_line)
+        scales=args.scales, flip=args.flip, json_path=args.json,
+        report_path=args.report, command=args.command_line)
     print(score_table(result))
+    print(f'run at {mode_text(args.scales, args.flip)}')
     for path in filter(None, (args.json, args.report)):
         print(f'written: {path}')
 

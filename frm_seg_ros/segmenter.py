@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from frm_seg_ros.backends.base import open_backend
+from frm_seg_ros.backends.base import BACKENDS, Backend, open_backend
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.frame import Prediction, check_image
 from frm_seg_ros.core.label_space import LabelSpace
@@ -16,6 +16,8 @@ from frm_seg_ros.core.resize import resize_image
 
 # Sides of the network's input; the largest keeps one image under half a gigabyte of float32.
 SMALLEST, LARGEST = 64, 6144
+LARGEST_SCALE = 4
+PLAIN = (1.0,)  # the scales of a run that averages nothing
 
 
 class Segmenter:
@@ -29,26 +31,31 @@ class Segmenter:
         backend: the open backend.
         chosen: one line saying which backend runs on which device, and why.
         size: (height, width) at which the network runs.
+        scales: multiples of that size whose results are averaged.
+        flip: whether the mirrored image counts too.
     """
 
     def __init__(self, card: ModelCard, backend: str = 'auto', device: str = 'auto',
-                 size: tuple[int, int] | None = None) -> None:
+                 size: tuple[int, int] | None = None, scales: Sequence[float] = PLAIN,
+                 flip: bool = False) -> None:
         self.card = card
         self.label_space = LabelSpace.load(card.label_space)
         self.size = size or card.input_size
-        if not SMALLEST <= min(self.size) <= max(self.size) <= LARGEST:
-            raise ConfigError(f'the network size is {self.size[0]}x{self.size[1]}: take one from '
-                              f'{SMALLEST}x{SMALLEST} to {LARGEST}x{LARGEST}')
+        self.scales, self.flip = tuple(scales), flip
+        self._sizes = _network_sizes(self.size, self.scales)
         classes = card.architecture.get('classes', len(self.label_space.classes))
         if classes != len(self.label_space.classes):
             raise ConfigError(f'the card of {card.name} has an architecture of {classes} classes, '
                               f'but {card.label_space} has {len(self.label_space.classes)}: '
                               'restore the card')
-        self.backend, self.chosen = open_backend(backend, card, device)
+        self._averages = flip or self.scales != PLAIN
+        open_it = _open_averaging if self._averages else open_backend
+        self.backend, self.chosen = open_it(backend, card, device)
 
     @classmethod
     def open(cls, model: str | Path, backend: str = 'auto', device: str = 'auto',
-             size: tuple[int, int] | None = None) -> Segmenter:
+             size: tuple[int, int] | None = None, scales: Sequence[float] = PLAIN,
+             flip: bool = False) -> Segmenter:
         """Open a model by name or folder.
 
         Args:
@@ -56,11 +63,16 @@ class Segmenter:
             backend: `auto` or a name in `backends.base.BACKENDS`.
             device: `auto`, `cpu` or `cuda`.
             size: (height, width) at which the network runs; the card's when None.
+            scales: for offline work: run at these multiples of `size`, each side rounded to the
+                nearest whole number, and average the probabilities. Above 0, at most 4.
+            flip: run the mirrored image too, at every scale. Anything but one scale of 1 without
+                flip needs backend torch, which `auto` then takes.
 
         Raises:
-            ConfigError: if the model, backend or device is wrong; one sentence says how.
+            ConfigError: if the model, backend, device, size or a scale is wrong; one sentence
+                says how.
         """
-        return cls(ModelCard.load(model), backend, device, size)
+        return cls(ModelCard.load(model), backend, device, size, scales, flip)
 
     def __call__(self, images: Sequence[np.ndarray], confidence: bool = False) -> list[Prediction]:
         """Label a batch of images, which may differ in size.
@@ -81,10 +93,14 @@ class Segmenter:
         if not images:
             return []
         start = time.perf_counter()
-        batch = np.stack([resize_image(image, self.size) for image in images])
+        batches = [np.stack([resize_image(image, size) for image in images])
+                   for size in self._sizes]
         resized = time.perf_counter()
         sizes = [image.shape[:2] for image in images]
-        results = self.backend.run(batch, sizes, confidence)
+        if self._averages:
+            results = self.backend.run_averaged(batches, sizes, confidence, self.flip)
+        else:
+            results = self.backend.run(batches[0], sizes, confidence)
         times = {'pre': 1e3 * (resized - start),
                  'inference': 1e3 * (time.perf_counter() - resized),
                  'decode': self.backend.decode_ms}
@@ -93,3 +109,40 @@ class Segmenter:
     def close(self) -> None:
         """Free the device."""
         self.backend.close()
+
+
+def _open_averaging(name: str, card: ModelCard, device: str) -> tuple[Backend, str]:
+    """Open torch, which alone averages several runs; else do as `open_backend`."""
+    if name in BACKENDS and name != 'torch':
+        raise ConfigError(f'backend {name} runs at scale 1 only, not mirrored: choose backend '
+                          'torch, or leave out scales and flip')
+    backend, _ = open_backend('torch' if name == 'auto' else name, card, device)
+    return backend, f'backend torch on {backend.device}, which alone averages several runs'
+
+
+def _network_sizes(size: tuple[int, int], scales: Sequence[float]) -> list[tuple[int, int]]:
+    """Give scale x size for every scale, each side rounded to the nearest integer, halves up.
+
+    Raises:
+        ConfigError: if a scale or what it makes of the size is out of range.
+    """
+    sizes = []
+    for scale in scales:
+        if not 0 < scale <= LARGEST_SCALE:  # which NaN is not either
+            raise ConfigError(f'{scale:g} is no scale: take one above 0 and at most '
+                              f'{LARGEST_SCALE}')
+        height, width = (int(scale * side + 0.5) for side in size)
+        if not SMALLEST <= min(height, width) <= max(height, width) <= LARGEST:
+            where = '' if scale == 1 else f' at scale {scale:g}'
+            raise ConfigError(f'the network size{where} is {height}x{width}: take one from '
+                              f'{SMALLEST}x{SMALLEST} to {LARGEST}x{LARGEST}')
+        sizes.append((height, width))
+    if not sizes:
+        raise ConfigError('there is no scale: name one, such as 1')
+    return sizes
+
+
+def mode_text(scales: Sequence[float], flip: bool) -> str:
+    """Say in words how images are run, as every figure must that is told of."""
+    numbers = ', '.join(f'{scale:g}' for scale in scales)
+    return f'scale{"s" if len(scales) > 1 else ""} {numbers}{", also mirrored" if flip else ""}'

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.files import atomic_path
 from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.core.metrics import Scores
-from frm_seg_ros.segmenter import Segmenter
+from frm_seg_ros.segmenter import PLAIN, Segmenter, mode_text
 from frm_seg_ros.sources.base import FrameSource, open_source
 from frm_seg_ros.tools.evaluation import Evaluation
 from frm_seg_ros.tools.progress import track
@@ -49,7 +49,8 @@ def check_label_spaces(truth: LabelSpace | None, model: LabelSpace) -> None:
 
 
 def run_evaluation(source_text: str, model: str, *, backend: str = 'auto', device: str = 'auto',
-                   size: tuple[int, int] | None = None, json_path: str | None = None,
+                   size: tuple[int, int] | None = None, scales: Sequence[float] = PLAIN,
+                   flip: bool = False, json_path: str | None = None,
                    report_path: str | None = None, command: str = '') -> dict[str, Any]:
     """Do what `frm-seg eval` does; return what its JSON file holds.
 
@@ -59,6 +60,8 @@ def run_evaluation(source_text: str, model: str, *, backend: str = 'auto', devic
         backend: as in `Segmenter.open`.
         device: likewise.
         size: likewise.
+        scales: likewise.
+        flip: likewise.
         json_path: where the JSON goes, if anywhere.
         report_path: where the HTML report goes, if anywhere.
         command: the exact command, for the record.
@@ -67,7 +70,7 @@ def run_evaluation(source_text: str, model: str, *, backend: str = 'auto', devic
         ConfigError: if source or model are wrong or do not fit each other.
     """
     source = open_source(source_text)
-    segmenter = Segmenter.open(model, backend, device, size)
+    segmenter = Segmenter.open(model, backend, device, size, scales, flip)
     try:
         evaluation = evaluate(source, segmenter)
         result = summarise(evaluation, source_text, segmenter, command)
@@ -77,7 +80,8 @@ def run_evaluation(source_text: str, model: str, *, backend: str = 'auto', devic
         write_json(json_path, result)
     if report_path:
         facts = {'source': source_text, 'frames': str(len(evaluation.series)),
-                 'backend': segmenter.chosen, **model_facts(segmenter.card, segmenter.size)}
+                 'backend': segmenter.chosen, 'run at': mode_text(scales, flip),
+                 **model_facts(segmenter.card, segmenter.size)}
         write_report(report_path, evaluation, f'{segmenter.card.name} on {source_text}', command,
                      facts)
     return result
@@ -95,6 +99,8 @@ def summarise(evaluation: Evaluation, source_text: str, segmenter: Segmenter,
         'model_sha256': segmenter.card.sha256,
         'backend': segmenter.backend.name,
         'size': list(segmenter.size),
+        'scales': list(segmenter.scales),
+        'flip': segmenter.flip,
         'label_space': evaluation.label_space.name,
         'command': command,
     }

@@ -50,6 +50,7 @@ class FakeSegmenter:
 
     label_space = SPACE
     size = (64, 64)
+    scales, flip = (0.5, 1.0), True
     chosen = 'backend fake on cpu, as asked for'
     backend = SimpleNamespace(name='fake')
     card = SimpleNamespace(name='fake model', sha256='ab' * 32)
@@ -123,7 +124,8 @@ def test_json_holds_what_is_promised(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert read.pop('pixel_accuracy') == 34 / 38
     assert read == {'frames': 2, 'source': 'fake:1', 'model': 'fake model',
                     'model_sha256': 'ab' * 32, 'backend': 'fake', 'size': [64, 64],
-                    'label_space': 'camvid', 'command': 'frm-seg eval fake:1'}
+                    'scales': [0.5, 1.0], 'flip': True, 'label_space': 'camvid',
+                    'command': 'frm-seg eval fake:1'}
     assert 'car                   1.000' in score_table(result)
     assert 'tree                      -' in score_table(result)
 
