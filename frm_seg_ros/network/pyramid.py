@@ -58,7 +58,7 @@ class PyramidHead(nn.Module):
         self.dropout = nn.Dropout2d(0.1)
         self.classify = nn.Conv2d(width, classes, 1)
 
-    def features(self, levels: list[Tensor]) -> Tensor:
+    def join(self, levels: list[Tensor]) -> Tensor:
         """Give the joined features (N, width, h, w) at stride 4."""
         total = self.levels[0][0](levels[0])
         for level in range(1, 4):
@@ -68,6 +68,6 @@ class PyramidHead(nn.Module):
             total = total + x
         return total
 
-    def forward(self, levels: list[Tensor]) -> Tensor:
-        """Give logits (N, classes, h, w) at stride 4."""
-        return self.classify(self.dropout(self.features(levels)))
+    def forward(self, features: Tensor) -> Tensor:
+        """Map joined features to logits (N, classes, h, w)."""
+        return self.classify(self.dropout(features))

@@ -68,9 +68,13 @@ class FrmNetwork(nn.Module):
         Returns:
             (N, classes, ceil(H / 4), ceil(W / 4)) float.
         """
-        features = self.backbone(images)
-        refined = self.refinement(features)
-        return self.head(self.pyramid([*features[:3], refined]))
+        return self.head(self.features(images))
+
+    def features(self, images: Tensor) -> Tensor:
+        """Give the features (N, head_width, h, w) at stride 4 that `head` classifies."""
+        stages = self.backbone(images)
+        refined = self.refinement(stages)
+        return self.head.join(self.pyramid([*stages[:3], refined]))
 
 
 def _initialise(layer: nn.Module) -> None:
