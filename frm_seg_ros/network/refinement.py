@@ -6,6 +6,7 @@ attention is the disentangled non-local one (DNL; Yin et al., ECCV 2020, arXiv 2
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,6 @@ from frm_seg_ros.network.van import ChannelNorm, full_precision
 # Temperature of the pairwise softmax (DNL's code and mmsegmentation's).
 TEMPERATURE = 0.05
 POOLS = (8, 4, 2)
-
 
 
 class DisentangledNonLocal(nn.Module):
@@ -64,24 +64,26 @@ class FeatureRefinement(nn.Module):
     """Pool all stages to the coarsest, join them and refine them by one pre-norm block.
 
     Args:
-        widths: channels of the four stages.
+        widths: channels of the stages that enter: the last ones, all four in the FRM.
         width: channels inside; None keeps the joined width.
         inner: channels of the attention.
         ratio: widening of the feed-forward layer.
+        attention: builds the attention from its width and `inner`.
 
     Attributes:
         width: channels of the output.
     """
 
-    def __init__(self, widths: tuple[int, ...], width: int | None, inner: int,
-                 ratio: int) -> None:
+    def __init__(self, widths: tuple[int, ...], width: int | None, inner: int, ratio: int,
+                 attention: Callable[[int, int], nn.Module] = DisentangledNonLocal) -> None:
         super().__init__()
+        self.pools = POOLS[4 - len(widths):]
         joined = sum(widths)
         self.width = width or joined
         self.reduce = nn.Identity() if width is None else nn.Sequential(
             nn.Conv2d(joined, width, 1, bias=False), nn.BatchNorm2d(width))
         self.norm1 = ChannelNorm(self.width)
-        self.attention = DisentangledNonLocal(self.width, inner)
+        self.attention = attention(self.width, inner)
         self.norm2 = ChannelNorm(self.width)
         self.feed_forward = FeedForward(self.width, ratio)
 
@@ -90,7 +92,7 @@ class FeatureRefinement(nn.Module):
         # Kernel = stride with ceil_mode gives the size of the last stage for every image size,
         # which adaptive pooling would too, but not in an ONNX file of dynamic shape.
         pooled = [F.avg_pool2d(x, pool, pool, ceil_mode=True, count_include_pad=False)
-                  for x, pool in zip(features, POOLS, strict=False)]
+                  for x, pool in zip(features[3 - len(self.pools):3], self.pools, strict=True)]
         x = self.reduce(torch.cat([*pooled, features[3]], 1))
         x = x + self.attention(self.norm1(x))
         return x + self.feed_forward(self.norm2(x))

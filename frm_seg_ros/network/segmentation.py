@@ -6,14 +6,15 @@ paper (arXiv 2412.08670) prints neither backbone size nor widths. See docs/netwo
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from frm_seg_ros.core.errors import ConfigError
+from frm_seg_ros.network.contexts import CONTEXTS
 from frm_seg_ros.network.pyramid import FeaturePyramid, PyramidHead
-from frm_seg_ros.network.refinement import FeatureRefinement
 from frm_seg_ros.network.van import SIZES, Van
 
 _FULL = {'refine_width': None, 'attention_width': 512, 'ffn_ratio': 4,
@@ -39,22 +40,22 @@ class FrmNetwork(nn.Module):
         pyramid_width: channels of the feature pyramid.
         head_width: channels of the head.
         smooth: whether the pyramid ends with 3x3 convolutions.
+        context: a key of `contexts.CONTEXTS`; all but `frm` are there to be compared with it.
         drop_path: rate of the backbone's last block, in training.
 
     Raises:
-        ConfigError: if the backbone is unknown.
+        ConfigError: if the backbone or the context is unknown.
     """
 
     def __init__(self, *, classes: int, backbone: str, refine_width: int | None,
                  attention_width: int, ffn_ratio: int, pyramid_width: int, head_width: int,
-                 smooth: bool, drop_path: float = 0.0) -> None:
+                 smooth: bool, context: str = 'frm', drop_path: float = 0.0) -> None:
         super().__init__()
-        if backbone not in SIZES:
-            raise ConfigError(f'no backbone is called {backbone!r}: take one of '
-                              f'{", ".join(SIZES)}')
+        _check('backbone', backbone, SIZES)
+        _check('context', context, CONTEXTS)
         self.backbone = Van(backbone, drop_path)
         widths = self.backbone.widths
-        self.refinement = FeatureRefinement(widths, refine_width, attention_width, ffn_ratio)
+        self.refinement = CONTEXTS[context](widths, refine_width, attention_width, ffn_ratio)
         self.pyramid = FeaturePyramid((*widths[:3], self.refinement.width), pyramid_width, smooth)
         self.head = PyramidHead(pyramid_width, head_width, classes)
         self.apply(_initialise)
@@ -75,6 +76,11 @@ class FrmNetwork(nn.Module):
         stages = self.backbone(images)
         refined = self.refinement(stages)
         return self.head.join(self.pyramid([*stages[:3], refined]))
+
+
+def _check(what: str, name: str, known: Iterable[str]) -> None:
+    if name not in known:
+        raise ConfigError(f'no {what} is called {name!r}: take one of {", ".join(known)}')
 
 
 def _initialise(layer: nn.Module) -> None:
