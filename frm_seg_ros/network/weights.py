@@ -10,8 +10,9 @@ from torch import Tensor
 
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.files import atomic_path
-from frm_seg_ros.core.model_card import WEIGHTS, ModelCard
+from frm_seg_ros.core.model_card import WEIGHTS, ModelCard, find_model
 from frm_seg_ros.network.segmentation import FrmNetwork, build_network
+from frm_seg_ros.network.van import load_published_weights
 
 
 def shipped_tensors(network: FrmNetwork) -> dict[str, Tensor]:
@@ -28,6 +29,34 @@ def save_weights(network: FrmNetwork, path: Path) -> None:
     """Write the shipped tensors of `network`, whole or not at all."""
     with atomic_path(path) as temporary:
         save_file(shipped_tensors(network), temporary)
+
+
+def start_from(network: FrmNetwork, init: str) -> None:
+    """Load weights to start a training from.
+
+    Args:
+        network: gets the weights.
+        init: the name or folder of a model, whose classifier is left out when it has another
+            number of classes; or a file (.pth, .tar, .pt) of published VAN weights, for the
+            backbone; or '' for none.
+
+    Raises:
+        ConfigError: if the weights do not fit the network.
+    """
+    if not init:
+        return
+    if Path(init).suffix in ('.pth', '.tar', '.pt'):
+        load_published_weights(network.backbone, Path(init).expanduser())
+        return
+    found = load_network(ModelCard.load(find_model(init))).state_dict()
+    wanted = network.state_dict()
+    wrong = [key for key in wanted.keys() | found.keys() if key not in wanted or key not in found
+             or wanted[key].shape != found[key].shape]
+    if any(not key.startswith('head.classify.') for key in wrong):
+        raise ConfigError(f'the model {init} does not fit this network: {len(wrong)} tensors '
+                          f'differ, such as {min(wrong)}; choose a model of the same variant')
+    network.load_state_dict({key: value for key, value in found.items() if key not in wrong},
+                            strict=False)
 
 
 def load_network(card: ModelCard) -> FrmNetwork:
