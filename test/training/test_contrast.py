@@ -189,7 +189,8 @@ def test_truth_is_taken_where_the_centres_of_the_cells_lie(monkeypatch):
     truth[0, 5] = IGNORE
     embeddings = on_sphere(2 * 3 * 4, 6).reshape(2, 3, 4, 6).permute(0, 3, 1, 2)
     contrast_of(embeddings, torch.zeros(2, 3, 3, 4), truth, 50, 0.1)
-    assert seen[0].tolist() == [value for each in truth.tolist() for value in slow_grid(each, 3, 4)]
+    wanted = [value for each in truth.tolist() for value in slow_grid(each, 3, 4)]
+    assert seen[0].tolist() == wanted
     assert IGNORE in seen[0]
 
 
