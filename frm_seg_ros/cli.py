@@ -223,7 +223,7 @@ def _export(args: argparse.Namespace) -> None:
 
 def _add_train(commands: argparse._SubParsersAction) -> None:
     parser = _command(commands, 'train', _train, 'train a model as a configuration file says',
-                      'frm-seg train config/train/frm_b0_fast.yaml steps=1000')
+                      'frm-seg train config/train/camvid.yaml sources=[camvid:data/CamVid:train]')
     parser.add_argument('config', metavar='CONFIG', help='YAML file')
     parser.add_argument('overrides', nargs='*', metavar='KEY=VALUE',
                         help='values in place of those in the file')

@@ -9,6 +9,6 @@ from frm_seg_ros.training.config import TrainingConfig
 
 
 def config_with(**changes: Any) -> TrainingConfig:
-    """Load config/train/frm_b0_fast.yaml and change some of its fields."""
-    path = share_dir() / 'config' / 'train' / 'frm_b0_fast.yaml'
+    """Load config/train/camvid_cpu.yaml and change some of its fields."""
+    path = share_dir() / 'config' / 'train' / 'camvid_cpu.yaml'
     return replace(TrainingConfig.load(path, []), **changes)

@@ -194,7 +194,7 @@ def load_published_weights(backbone: Van, path: Path | str) -> None:
         found = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged or unsafe file
         raise ConfigError(f'{path} cannot be read as a weight file: {error}') from error
-    found = found.get('state_dict', found)
+    found = found.get('state_dict', found) if isinstance(found, dict) else {}
     found = {key: value for key, value in found.items() if not key.startswith('head.')}
     wanted = backbone.state_dict()
     wrong = [f'{key} is missing' for key in wanted if key not in found]

@@ -1,31 +1,43 @@
 """The training of one model, from configuration to card, to be read from top to bottom."""
 from __future__ import annotations
 
-import sys
-import time
-from dataclasses import replace
+import math
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
+from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.files import sha256
-from frm_seg_ros.core.label_space import IGNORE, LabelSpace
+from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.core.model_card import WEIGHTS, ModelCard
 from frm_seg_ros.network.segmentation import VARIANTS, FrmNetwork, build_network
-from frm_seg_ros.network.weights import save_weights
-from frm_seg_ros.training.checkpoint import load_checkpoint, save_checkpoint
+from frm_seg_ros.network.weights import save_weights, start_from
+from frm_seg_ros.training.checkpoint import (
+    RunState,
+    load_average,
+    load_checkpoint,
+    save_checkpoint,
+)
 from frm_seg_ros.training.config import TrainingConfig
-from frm_seg_ros.training.data import batches, class_weights, load_frames
+from frm_seg_ros.training.contrast import Projection
+from frm_seg_ros.training.data import (
+    Crops,
+    batches,
+    class_weights,
+    open_frames,
+    render_frames,
+)
+from frm_seg_ros.training.inputs import MEAN, STD, to_input
+from frm_seg_ros.training.logbook import Logbook
+from frm_seg_ros.training.losses import hybrid_loss
+from frm_seg_ros.training.processes import Processes, join_processes
+from frm_seg_ros.training.validation import pictures, validate
 
-# Mean and standard deviation of ImageNet, RGB, scale 0..1: what published VAN weights expect.
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
 POLY_POWER = 0.9
-NORM_BATCHES = 50
+NORM_BATCHES = 50   # on which the norms of the averaged weights take their statistics
 
 
 def train(config_path: str | Path, overrides: list[str]) -> Path:
@@ -42,108 +54,166 @@ def train(config_path: str | Path, overrides: list[str]) -> Path:
         ConfigError: if the configuration or the data are wrong, before the first step.
     """
     config = TrainingConfig.load(config_path, overrides)
+    command = ' '.join(['frm-seg train', str(config_path), *overrides])
+    with join_processes() as processes:
+        return _train(config, processes, command)
+
+
+def _train(config: TrainingConfig, processes: Processes, command: str) -> Path:
+    # What there is to learn from.
+    if config.batch % processes.count:
+        raise ConfigError(f'batch is {config.batch}, which {processes.count} processes cannot '
+                          'share equally: choose a multiple')
     space = LabelSpace.load(config.label_space)
-    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    real, synthetic = load_frames(config)
-    weights = torch.from_numpy(class_weights(real + synthetic, space)).to(device)
+    real = open_frames(config.sources, config)
+    synthetic = render_frames(config.synthetic_scenes)
+    crops = Crops(config, real, synthetic)
+    validation = open_frames([config.validation], config) if config.validation else None
+    weights = None
+    if config.class_weights:
+        counts = real.counts + synthetic.counts
+        weights = torch.from_numpy(class_weights(counts, space)).to(processes.device)
 
+    # Who learns.
     torch.manual_seed(config.seed)
-    architecture = {**VARIANTS[config.variant], 'classes': len(space.classes)}
+    architecture = {**VARIANTS[config.variant], **config.architecture,
+                    'classes': len(space.classes)}
     network = build_network({**architecture, 'drop_path': config.drop_path})
-    network = network.to(device, memory_format=torch.channels_last)
+    start_from(network, config.init)
+    learner = Learner(network, config.contrast_weight > 0)
+    learner.to(processes.device, memory_format=torch.channels_last)
+    shared = processes.share(learner)
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema))
-    optimizer = torch.optim.AdamW(parameter_groups(network, config.weight_decay))
-    checkpoint = Path(config.out).expanduser() / 'last.safetensors'
-    done = 0
-    if checkpoint.exists():
-        done = load_checkpoint(checkpoint, config, network, average, optimizer)
+    optimizer = torch.optim.AdamW(parameter_groups(learner, config.weight_decay))
 
-    start = time.monotonic()
-    network.train()
-    for step, (images, truths) in enumerate(batches(config, real, synthetic, done), done):
-        torch.manual_seed(hash((config.seed, step)))  # dropout of a resumed run is the same
+    # Where an earlier leg stopped.
+    state = RunState(learner, average, optimizer)
+    folder = Path(config.out).expanduser()
+    last, best = folder / 'last.safetensors', folder / 'best.safetensors'
+    if last.exists():
+        load_checkpoint(last, config, state)
+    log = Logbook(config, folder, state.step, processes.first)
+
+    # The steps.
+    shared.train()
+    first = state.step
+    for images, truths in batches(crops, first, config.steps, processes.rank, processes.count):
+        # The seed is set at every step, so that dropout in a resumed run is the same.
+        torch.manual_seed(hash((config.seed, state.step, processes.rank)))
         for group in optimizer.param_groups:
-            group['lr'] = learning_rate(config, step)
-        loss = loss_of(network, to_input(images, device), torch.from_numpy(truths).to(device),
-                       weights)
+            group['lr'] = learning_rate(config, state.step)
+        with torch.autocast(processes.device.type, torch.bfloat16):
+            logits, embeddings = shared(to_input(images.to(processes.device)))
+        entropy, contrast = hybrid_loss(logits, embeddings, truths.to(processes.device), weights,
+                                        config, state.step)
         optimizer.zero_grad()
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip,
+        (entropy + contrast).backward()
+        norm = nn.utils.clip_grad_norm_(learner.parameters(), config.clip,
                                         error_if_nonfinite=True)
         optimizer.step()
         average.update_parameters(network)
-        if (step + 1) % config.checkpoint_every == 0:
-            save_checkpoint(checkpoint, config, step + 1, network, average, optimizer)
-        report(config, step + 1, done, loss, norm, start)
+        state.step += 1
+        log.step(state.step, entropy=entropy, contrast=contrast, gradient=norm)
+        if validation and (state.step % config.validate_every == 0 or state.step == config.steps):
+            refresh_norms(average.module, crops, processes)
+            scores = validate(average.module, validation, space, config.input_size, processes)
+            log.validation(state.step, scores,
+                           lambda: pictures(average.module, validation, space,
+                                            config.input_size, processes.device))
+            if scores.miou > state.best:
+                state.best = scores.miou
+                if processes.first:
+                    save_checkpoint(best, config, state)
+        if processes.first and (state.step % config.checkpoint_every == 0
+                                or state.step == config.steps):
+            save_checkpoint(last, config, state)
 
-    # The statistics of the norms belong to the network that was trained, not to its average.
-    more = replace(config, steps=config.steps + NORM_BATCHES)
-    update_bn((to_input(images, device) for images, _ in
-               batches(more, real, synthetic, config.steps)), average.module)
-    return write_model(config, architecture, average.module, time.monotonic() - start, str(device))
+    # The model.
+    if config.keep == 'best' and best.exists():
+        load_average(best, average)
+    elif not validation:   # else the norms were refreshed for the last score
+        refresh_norms(average.module, crops, processes)
+    log.close()
+    model = folder / config.name
+    if processes.first:
+        write_model(model, config, architecture, average.module,
+                    f'{command}; {config.steps - first} of {config.steps} steps in '
+                    f'{log.seconds:.0f} s on {processes.count} x {processes.device.type} '
+                    'in the last leg')
+    return model
+
+
+class Learner(nn.Module):
+    """The network, with the projection that the contrast needs in training.
+
+    Args:
+        network: to be trained.
+        contrast: whether there is a projection.
+    """
+
+    def __init__(self, network: FrmNetwork, contrast: bool) -> None:
+        super().__init__()
+        self.network = network
+        width = network.head.classify.in_channels
+        self.projection = Projection(width) if contrast else None
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Give logits and, with a projection, embeddings; both at stride 4."""
+        features = self.network.features(images)
+        logits = self.network.head(features)
+        return logits, None if self.projection is None else self.projection(features)
 
 
 def learning_rate(config: TrainingConfig, step: int) -> float:
-    """Rise linearly during the warm-up, fall by (1 - step / steps) ** 0.9 all along."""
+    """Rise linearly during the warm-up; fall all along as the schedule says.
+
+    poly: (1 - step / steps) ** 0.9; cosine: (1 + cos(pi step / steps)) / 2.
+    """
     rise = min(1.0, (step + 1) / max(1, config.warm_up))
-    return config.learning_rate * rise * (1 - step / config.steps) ** POLY_POWER
+    done = step / config.steps
+    fall = (1 - done) ** POLY_POWER if config.schedule == 'poly' else \
+        (1 + math.cos(math.pi * done)) / 2
+    return config.learning_rate * rise * fall
 
 
-def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
+def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict]:
     """Split the parameters: matrices and kernels decay; norms, biases and scales do not."""
-    parameters = list(network.parameters())
+    parameters = list(module.parameters())
     return [{'params': [p for p in parameters if p.ndim > 1], 'weight_decay': weight_decay},
             {'params': [p for p in parameters if p.ndim <= 1], 'weight_decay': 0.0}]
 
 
-def to_input(images: np.ndarray, device: torch.device) -> Tensor:
-    """Normalise (N, H, W, 3) uint8 RGB to (N, 3, H, W) float32."""
-    pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 255
-    mean = torch.tensor(MEAN, device=device)[:, None, None]
-    std = torch.tensor(STD, device=device)[:, None, None]
-    return (pixels - mean) / std
+def refresh_norms(network: FrmNetwork, crops: Crops, processes: Processes) -> None:
+    """Take the statistics of the norms anew, for averaged weights: theirs are of other weights.
+
+    The crops are those that would follow the last step.
+    """
+    steps = crops.config.steps
+    more = batches(crops, steps, steps + NORM_BATCHES, processes.rank, processes.count)
+    with torch.autocast(processes.device.type, torch.bfloat16):
+        update_bn((to_input(images.to(processes.device)) for images, _ in more), network)
+    network.train()
 
 
-def loss_of(network: FrmNetwork, inputs: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
-    """Compute the weighted cross entropy at full size; ignored pixels count nothing.
+def write_model(folder: Path, config: TrainingConfig, architecture: dict[str, Any],
+                network: FrmNetwork, command: str) -> None:
+    """Write weights and card.
 
     Args:
-        network: in training mode.
-        inputs: (N, 3, H, W) float32.
-        truth: (N, H, W) uint8 train ids.
-        weights: (classes,) float32.
+        folder: of the model.
+        config: of the run.
+        architecture: arguments of the network.
+        network: with the weights.
+        command: how the weights were made, in words.
     """
-    with torch.autocast(inputs.device.type, torch.bfloat16):
-        logits = network(inputs)
-    logits = F.interpolate(logits.float(), size=truth.shape[1:], mode='bilinear')
-    return F.cross_entropy(logits, truth.long(), weights, ignore_index=IGNORE)
-
-
-def report(config: TrainingConfig, step: int, done: int, loss: Tensor, norm: Tensor,
-           start: float) -> None:
-    """Print progress: every step on a terminal, else with each checkpoint."""
-    terminal = sys.stderr.isatty()
-    if not terminal and step % config.checkpoint_every and step != config.steps:
-        return
-    seconds = (time.monotonic() - start) / (step - done)
-    print(f'\r{config.name}: step {step}/{config.steps}, loss {loss.item():.3f}, gradient '
-          f'{norm.item():.2f}, {seconds:.2f} s a step, '
-          f'{(config.steps - step) * seconds / 60:.0f} min left',
-          end='\n' if not terminal or step == config.steps else '', file=sys.stderr, flush=True)
-
-
-def write_model(config: TrainingConfig, architecture: dict, network: FrmNetwork, seconds: float,
-                device: str) -> Path:
-    """Write weights and card into the run's folder."""
-    folder = Path(config.out).expanduser() / config.name
     save_weights(network, folder / WEIGHTS)
-    synthetic = f', {config.synthetic_scenes} rendered scenes' if config.synthetic_scenes else ''
-    card = ModelCard(
+    data = list(config.sources)
+    if config.synthetic_scenes:
+        data.append(f'{config.synthetic_scenes} rendered scenes')
+    start = f'started from {config.init}' if config.init else 'random start'
+    ModelCard(
         folder=folder, name=config.name, architecture=architecture,
         files={WEIGHTS: sha256(folder / WEIGHTS)}, input_size=config.input_size, mean=MEAN,
-        std=STD, label_space=config.label_space, trained_on=f'{config.source}{synthetic}',
-        command=f'frm-seg train config/train/{config.name}.yaml ({config.steps} steps of '
-                f'{config.batch}, {seconds:.0f} s on {device} in the last leg)',
-        measured={}, licence='unstated: fill in before shipping')
-    card.save()
-    return folder
+        std=STD, label_space=config.label_space,
+        trained_on=f'{", ".join(data)}; {start}',
+        command=command, measured={}, licence='unstated: fill in before shipping').save()
