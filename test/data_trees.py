@@ -25,3 +25,32 @@ def write_city(root: Path, name: str, image: np.ndarray, split: str = 'val',
     write_picture(root / 'leftImg8bit' / split / city / f'{name}_leftImg8bit.png', image)
     for kind, values in labels.items():
         write_picture(root / 'gtFine' / split / city / f'{name}_gtFine_{kind}.png', values)
+
+
+ROBOT_LABELS = """\
+name: robot
+labels:
+  - {name: unlabelled, id: 0, train_id: 255, category: void, color: [0, 0, 0]}
+  - {name: floor, id: 1, train_id: 0, category: flat, color: [120, 200, 120]}
+  - {name: obstacle, id: 2, train_id: 1, category: object, color: [200, 60, 40]}
+  - {name: person, id: 7, train_id: 2, category: human, color: [220, 200, 0]}
+"""
+
+
+def write_robot(root: Path, count: int = 2, size: tuple[int, int] = (64, 96),
+                split: str = 'train') -> Path:
+    """Write `labels.yaml` and frames of one's own whose image is painted in the label's colour.
+
+    Returns:
+        The path of `labels.yaml`.
+    """
+    rng = np.random.default_rng(3)
+    colors = np.zeros((256, 3), np.uint8)
+    colors[[1, 2, 7]] = (120, 200, 120), (200, 60, 40), (220, 200, 0)
+    for index in range(count):
+        blocks = rng.choice(np.array([0, 1, 2, 7, 255], np.uint8), (size[0] // 8, size[1] // 8))
+        ids = blocks.repeat(8, 0).repeat(8, 1)
+        write_picture(root / split / 'labels' / f'{index}.png', ids)
+        write_picture(root / split / 'images' / f'{index}.png', colors[ids])
+    (root / 'labels.yaml').write_text(ROBOT_LABELS, encoding='utf-8')
+    return root / 'labels.yaml'

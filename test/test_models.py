@@ -1,4 +1,8 @@
 """The shipped models are what their cards say."""
+import os
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from frm_seg_ros.core.files import share_dir
@@ -25,6 +29,15 @@ def test_files_and_card_belong_together(folder):
     for figures in card.measured.values():
         assert figures['command'].startswith('frm-seg eval ')
         assert 0 < figures['miou'] < 1
+
+
+def test_the_tracked_tree_stays_small():
+    root = Path(__file__).resolve().parent.parent
+    listed = subprocess.run(['git', '-C', root, 'ls-files', '-z'], capture_output=True)
+    if listed.returncode:
+        pytest.skip('this is no git checkout')
+    files = [root / os.fsdecode(name) for name in listed.stdout.split(b'\0') if name]
+    assert 10e6 < sum(file.stat().st_size for file in files if file.is_file()) < 40e6
 
 
 def test_scores_of_the_card_come_out_again():

@@ -1,7 +1,7 @@
 """Label spaces: the classes of a data set, their ids, train ids, categories and colours."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.files import share_dir
 
 IGNORE = 255
+LABELS = 'labels.yaml'     # the label space that lies beside a model or beside frames
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,12 @@ class LabelSpace:
             table[label.train_id] = label.id
         return table
 
+    def to_yaml(self) -> str:
+        """Write the label space as the text of a file that `load` reads."""
+        rows = [{**asdict(label), 'color': list(label.color)} for label in self.labels]
+        return yaml.safe_dump({'name': self.name, 'labels': rows}, sort_keys=False, width=99,
+                              default_flow_style=None)
+
     @classmethod
     def load(cls, name: str | Path) -> LabelSpace:
         """Read a label space by its name (`camvid`) or from a YAML file.
@@ -114,8 +121,8 @@ class LabelSpace:
         Raises:
             ConfigError: if there is none of that name, or its file is not a label space.
         """
-        path = Path(name)
-        if path.suffix != '.yaml':
+        path = Path(name).expanduser()
+        if not names_file(name):
             folder = share_dir() / 'config' / 'labels'
             path = folder / f'{name}.yaml'
             if not path.is_file():
@@ -134,6 +141,11 @@ class LabelSpace:
             raise ConfigError(
                 f'{path} is not a label space ({type(error).__name__}: {error}): it needs name, '
                 'and labels with name, id, train_id, category and color in every row') from error
+
+
+def names_file(name: str | Path) -> bool:
+    """Tell whether a label space is named by its YAML file, not as one of the shipped ones."""
+    return Path(name).suffix == '.yaml'
 
 
 def _color(value: list[int]) -> tuple[int, int, int]:

@@ -17,6 +17,7 @@ SOURCES = {
     'camvid': 'frm_seg_ros.sources.camvid:open_camvid',
     'cityscapes': 'frm_seg_ros.sources.cityscapes:open_cityscapes',
     'images': 'frm_seg_ros.sources.images:open_images',
+    'labelled': 'frm_seg_ros.sources.labelled:open_labelled',
     'synthetic': 'frm_seg_ros.sources.synthetic:open_synthetic',
 }
 USAGE = {
@@ -25,6 +26,7 @@ USAGE = {
     'camvid': 'camvid:ROOT:SPLIT',
     'cityscapes': 'cityscapes:ROOT:SPLIT',
     'images': 'images:DIR or images:VIDEO',
+    'labelled': 'labelled:ROOT:SPLIT',
     'synthetic': 'synthetic:SEED:COUNT',
 }
 
