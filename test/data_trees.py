@@ -38,8 +38,8 @@ labels:
 
 
 def write_robot(root: Path, count: int = 2, size: tuple[int, int] = (64, 96),
-                split: str = 'train') -> Path:
-    """Write `labels.yaml` and frames of one's own whose image is painted in the label's colour.
+                split: str = 'train', block: int = 8) -> Path:
+    """Write `labels.yaml`, and frames of random blocks painted in the colours of their labels.
 
     Returns:
         The path of `labels.yaml`.
@@ -48,8 +48,9 @@ def write_robot(root: Path, count: int = 2, size: tuple[int, int] = (64, 96),
     colors = np.zeros((256, 3), np.uint8)
     colors[[1, 2, 7]] = (120, 200, 120), (200, 60, 40), (220, 200, 0)
     for index in range(count):
-        blocks = rng.choice(np.array([0, 1, 2, 7, 255], np.uint8), (size[0] // 8, size[1] // 8))
-        ids = blocks.repeat(8, 0).repeat(8, 1)
+        grid = (size[0] // block, size[1] // block)
+        blocks = rng.choice(np.array([0, 1, 2, 7, 255], np.uint8), grid)
+        ids = blocks.repeat(block, 0).repeat(block, 1)
         write_picture(root / split / 'labels' / f'{index}.png', ids)
         write_picture(root / split / 'images' / f'{index}.png', colors[ids])
     (root / 'labels.yaml').write_text(ROBOT_LABELS, encoding='utf-8')

@@ -42,6 +42,11 @@ def test_tables(tmp_path):
     assert {space.to_train_id.dtype, space.to_id.dtype, space.palette.dtype} == {np.dtype('u1')}
 
 
+def test_what_is_written_is_read(tmp_path):
+    spaces = [load(tmp_path, GOOD), *map(LabelSpace.load, SHIPPED)]
+    assert [load(tmp_path, space.to_yaml()) for space in spaces] == spaces
+
+
 @pytest.mark.parametrize('name', SHIPPED)
 def test_shipped_spaces(name):
     space = LabelSpace.load(name)
