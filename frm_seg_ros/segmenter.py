@@ -10,7 +10,6 @@ import numpy as np
 from frm_seg_ros.backends.base import BACKENDS, Backend, open_backend
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.frame import Prediction, check_image
-from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.core.model_card import ModelCard
 from frm_seg_ros.core.resize import resize_image
 
@@ -39,7 +38,7 @@ class Segmenter:
                  size: tuple[int, int] | None = None, scales: Sequence[float] = PLAIN,
                  flip: bool = False) -> None:
         self.card = card
-        self.label_space = LabelSpace.load(card.label_space)
+        self.label_space = card.load_label_space()
         self.size = size or card.input_size
         self.scales, self.flip = tuple(scales), flip
         self._sizes = _network_sizes(self.size, self.scales)

@@ -8,7 +8,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from frm_seg_ros.core.files import sha256
-from frm_seg_ros.core.label_space import LabelSpace
+from frm_seg_ros.core.label_space import LABELS, LabelSpace, names_file
 from frm_seg_ros.core.model_card import ONNX, ModelCard
 
 
@@ -17,7 +17,8 @@ def write_tiny_model(folder: Path | str, input_size: tuple[int, int] = (96, 128)
     """Write a model folder whose network labels each 4x4 block by the nearest palette colour.
 
     A picture painted in colours of the label space's palette comes out as the classes of those
-    wherever no other colour is within 4 pixels at network size. |x - c|^2 is smallest where
+    wherever no other colour is within 4 pixels at network size. `label_space` is the name of a
+    shipped one, or a YAML file, which the model then holds. |x - c|^2 is smallest where
     2 c.x - c.c is largest, which is linear in x: an average pooling and a 1x1 convolution.
     """
     folder = Path(folder)
@@ -40,9 +41,14 @@ def write_tiny_model(folder: Path | str, input_size: tuple[int, int] = (96, 128)
         [value('logits', TensorProto.FLOAT, ['N', count, 'h', 'w'])], [kernel, bias])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=8)
     onnx.save(model, folder / ONNX)
+    files = [ONNX]
+    if names_file(label_space):
+        (folder / LABELS).write_text(space.to_yaml(), encoding='utf-8')
+        files.append(LABELS)
     ModelCard(
-        folder=folder, name=folder.name, architecture={}, files={ONNX: sha256(folder / ONNX)},
-        input_size=input_size, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), label_space=label_space,
+        folder=folder, name=folder.name, architecture={},
+        files={name: sha256(folder / name) for name in files}, input_size=input_size,
+        mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), label_space=space.name,
         trained_on='nothing', command='none: made by hand', measured={},
         licence='as the package').save()
     return folder

@@ -10,6 +10,7 @@ import yaml
 
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.files import atomic_path, sha256, share_dir
+from frm_seg_ros.core.label_space import LABELS, LabelSpace
 
 CARD = 'card.yaml'
 WEIGHTS = 'weights.safetensors'
@@ -28,7 +29,7 @@ class ModelCard:
         input_size: (height, width) that the network was trained for and is fed by default.
         mean: of the training images by channel, RGB, on the scale 0..1.
         std: standard deviation, likewise.
-        label_space: name of the label space of the output.
+        label_space: name of the label space of the output; see `load_label_space`.
         trained_on: data sets.
         command: the command that trained it.
         measured: figures, each with the command that gave it.
@@ -107,6 +108,13 @@ class ModelCard:
                 '...: the file is damaged or of another model, restore it')
         return path
 
+    def load_label_space(self) -> LabelSpace:
+        """Read the label space of the output: the model's own `labels.yaml`, else a shipped one.
+
+        Raises:
+            ConfigError: if the file is missing or damaged, or no space of that name is shipped.
+        """
+        return LabelSpace.load(self.file(LABELS) if LABELS in self.files else self.label_space)
 
     def check_files(self) -> None:
         """Check the hash of every file that the card lists.

@@ -148,7 +148,7 @@ def run_demo(source_text: str, model: str, out: Path, command: str) -> list[str]
         ChildError: if a process fails.
     """
     card = ModelCard.load(model)
-    bag = prepare_bag(source_text, LabelSpace.load(card.label_space), out / 'bags')
+    bag = prepare_bag(source_text, card.load_label_space(), out / 'bags')
     print('playing it through the node', flush=True)
     result = replay(bag, card.folder.resolve(), out)
     print('scoring', flush=True)

@@ -133,7 +133,7 @@ def judge(replay: Replay, card: ModelCard, source_text: str, out: Path,
     rate_hz = open_source(f'bag:{replay.bag}').rate_hz
     with ThreadPoolExecutor(1) as beside:
         video = beside.submit(write_video, out / 'overlay.webm', overlays, rate_hz)
-        evaluation, latency_ms = score(replay, LabelSpace.load(card.label_space))
+        evaluation, latency_ms = score(replay, card.load_label_space())
         report = out / 'report.html'
         summary = {
             'source': source_text, 'model': card.name,

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper
 from frm_seg_ros.backends.base import BACKENDS, Backend
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.files import atomic_path, sha256
-from frm_seg_ros.core.label_space import LabelSpace
+from frm_seg_ros.core.label_space import LABELS, LabelSpace
 from frm_seg_ros.core.model_card import ONNX, WEIGHTS, ModelCard
 from frm_seg_ros.core.plugins import load_plugin
 from frm_seg_ros.core.resize import resize_image
@@ -54,19 +54,25 @@ def export_model(model: str | Path, out: str | Path | None, check_source: str) -
         ConfigError: if the model has no weights, or the export disagrees with torch.
     """
     card = ModelCard.load(model)
-    weights = card.file(WEIGHTS)
+    card.file(WEIGHTS)  # that it is there
+    kept = [name for name in (WEIGHTS, LABELS) if name in card.files]
     folder = Path(out) if out is not None else card.folder
     with TemporaryDirectory() as scratch:
         draft = Path(scratch)
-        _copy(weights, draft / WEIGHTS)
+        _copy_files(card, kept, draft)
         onnx.save(to_onnx(card), draft / ONNX)
-        files = {WEIGHTS: card.files[WEIGHTS], ONNX: sha256(draft / ONNX)}
+        files = {**{name: card.files[name] for name in kept}, ONNX: sha256(draft / ONNX)}
         compare(replace(card, folder=draft, files=files), check_source)
         if folder.resolve() != card.folder.resolve():
-            _copy(weights, folder / WEIGHTS)
+            _copy_files(card, kept, folder)
         _copy(draft / ONNX, folder / ONNX)
     replace(card, folder=folder, files=files).save()
     return folder
+
+
+def _copy_files(card: ModelCard, names: list[str], folder: Path) -> None:
+    for name in names:
+        _copy(card.file(name), folder / name)
 
 
 def _copy(origin: Path, target: Path) -> None:

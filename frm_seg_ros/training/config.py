@@ -20,7 +20,8 @@ class TrainingConfig:
         name: of the run and the model that it makes.
         variant: a key of `network.segmentation.VARIANTS`.
         architecture: arguments of the network in place of the variant's.
-        label_space: name of the label space of all sources.
+        label_space: name of a shipped label space, or the YAML file of one's own, whose classes
+            all sources have.
         sources: frames to train on, such as `camvid:PATH:train`.
         in_memory: whether these frames are read once and kept, or read anew each time.
         synthetic_scenes: rendered scenes to train on beside them; 0 for none.

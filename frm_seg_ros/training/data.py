@@ -58,16 +58,17 @@ def open_frames(texts: Iterable[str], config: TrainingConfig) -> Frames:
     Sources that are not pairs of files, such as bags, are kept in memory in any case.
 
     Raises:
-        ConfigError: if a source has no truth, has it in another label space, or has frames that
+        ConfigError: if a source has no truth, has other classes, or has frames that
             cannot be used; tells of the first few.
     """
-    frames = Frames()
+    space, frames = LabelSpace.load(config.label_space), Frames()
     for text in texts:
         source = open_source(text)
-        found = source.label_space.name if source.label_space else 'no truth'
-        if found != config.label_space:
-            raise ConfigError(f'{text} has {found}, wanted the label space {config.label_space}: '
-                              'name another source, or change label_space')
+        if source.label_space is None or source.label_space.names != space.names:
+            found = source.label_space.name if source.label_space else 'no truth'
+            raise ConfigError(f'{text} has {found}, wanted the label space {space.name}, the same '
+                              'classes in the same order: name another source, or change '
+                              'label_space')
         counts = source.check() if isinstance(source, FramePairs) else None
         if counts is not None and not config.in_memory:
             frames.read_later(source, counts)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
 from frm_seg_ros.core.errors import ConfigError
-from frm_seg_ros.core.files import sha256
-from frm_seg_ros.core.label_space import LabelSpace
+from frm_seg_ros.core.files import atomic_path, sha256
+from frm_seg_ros.core.label_space import LABELS, LabelSpace, names_file
 from frm_seg_ros.core.model_card import WEIGHTS, ModelCard
 from frm_seg_ros.network.segmentation import VARIANTS, FrmNetwork, build_network
 from frm_seg_ros.network.weights import save_weights, start_from
@@ -136,7 +136,7 @@ def _train(config: TrainingConfig, processes: Processes, command: str) -> Path:
     log.close()
     model = folder / config.name
     if processes.first:
-        write_model(model, config, architecture, average.module,
+        write_model(model, config, space, architecture, average.module,
                     f'{command}; {config.steps - first} of {config.steps} steps in '
                     f'{log.seconds:.0f} s on {processes.count} x {processes.device.type} '
                     'in the last leg')
@@ -195,25 +195,31 @@ def refresh_norms(network: FrmNetwork, crops: Crops, processes: Processes) -> No
     network.train()
 
 
-def write_model(folder: Path, config: TrainingConfig, architecture: dict[str, Any],
-                network: FrmNetwork, command: str) -> None:
-    """Write weights and card.
+def write_model(folder: Path, config: TrainingConfig, space: LabelSpace,
+                architecture: dict[str, Any], network: FrmNetwork, command: str) -> None:
+    """Write weights and card, and the label space when it is none of the shipped ones.
 
     Args:
         folder: of the model.
         config: of the run.
+        space: the label space of the run.
         architecture: arguments of the network.
         network: with the weights.
         command: how the weights were made, in words.
     """
     save_weights(network, folder / WEIGHTS)
+    files = [WEIGHTS]
+    if names_file(config.label_space):
+        files.append(LABELS)
+        with atomic_path(folder / LABELS) as temporary:
+            temporary.write_text(space.to_yaml(), encoding='utf-8')
     data = list(config.sources)
     if config.synthetic_scenes:
         data.append(f'{config.synthetic_scenes} rendered scenes')
     start = f'started from {config.init}' if config.init else 'random start'
     ModelCard(
         folder=folder, name=config.name, architecture=architecture,
-        files={WEIGHTS: sha256(folder / WEIGHTS)}, input_size=config.input_size, mean=MEAN,
-        std=STD, label_space=config.label_space,
+        files={name: sha256(folder / name) for name in files}, input_size=config.input_size,
+        mean=MEAN, std=STD, label_space=space.name,
         trained_on=f'{", ".join(data)}; {start}',
         command=command, measured={}, licence='unstated: fill in before shipping').save()

@@ -1,6 +1,7 @@
 """Cards: every field required, files held to their hashes."""
 import pytest
 import yaml
+from data_trees import write_robot
 from tiny_model import write_tiny_model
 
 from frm_seg_ros.core.errors import ConfigError
@@ -38,6 +39,18 @@ def test_hash_is_enforced(folder):
         card.check_files()
     with pytest.raises(ConfigError, match='lists no file other.bin'):
         card.file('other.bin')
+
+
+def test_a_label_space_of_its_own_comes_before_a_shipped_one(folder, tmp_path):
+    assert ModelCard.load(folder).load_label_space().names[:2] == ['sky', 'building']
+    labels = write_robot(tmp_path / 'robot')
+    card = ModelCard.load(write_tiny_model(tmp_path / 'own', label_space=str(labels)))
+    assert card.label_space == 'robot'
+    labels.unlink()     # the model holds its own copy
+    assert card.load_label_space().names == ['floor', 'obstacle', 'person']
+    (card.folder / 'labels.yaml').write_text('name: other')
+    with pytest.raises(ConfigError, match='labels.yaml has the SHA-256'):
+        card.load_label_space()
 
 
 @pytest.mark.parametrize(('facts', 'words'), [

@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip('torch', reason='torch is not installed')
 
-from data_trees import write_picture  # noqa: E402
+from data_trees import ROBOT_LABELS, write_picture, write_robot  # noqa: E402
 from training_config import config_with  # noqa: E402
 
 from frm_seg_ros.core.errors import ConfigError  # noqa: E402
@@ -120,6 +120,18 @@ def test_wrong_frames_are_refused_before_training(tmp_path):
                       np.full((40, 64), 77, np.uint8))
     with pytest.raises(ConfigError, match='2 of 3 frames cannot be used'):
         open_frames([source], config_with(in_memory=False))
+
+
+def test_frames_fit_by_their_classes_whatever_the_name_of_the_space(tmp_path):
+    write_robot(tmp_path)
+    twin, other = tmp_path / 'twin.yaml', tmp_path / 'other.yaml'
+    twin.write_text(ROBOT_LABELS.replace('name: robot', 'name: yard').replace('id: 7', 'id: 9'))
+    other.write_text(ROBOT_LABELS.replace('person', 'dog'))
+    source = f'labelled:{tmp_path}:train'
+    frames = open_frames([source], config_with(label_space=str(twin)))
+    assert len(frames) == 2 and frames.counts[2] > 0
+    with pytest.raises(ConfigError, match='has robot, wanted the label space robot, the same cl'):
+        open_frames([source], config_with(label_space=str(other)))
 
 
 def test_rendered_frames_are_those_of_the_training_seeds():

@@ -11,6 +11,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from data_trees import write_robot
 
 torch = pytest.importorskip('torch', reason='torch is not installed')
 
@@ -28,7 +29,12 @@ from frm_seg_ros.network.segmentation import VARIANTS, build_network  # noqa: E4
 from frm_seg_ros.network.weights import load_network, save_weights  # noqa: E402
 from frm_seg_ros.sources.base import open_source  # noqa: E402
 from frm_seg_ros.training import loop  # noqa: E402
-from frm_seg_ros.training.loop import learning_rate, parameter_groups, train  # noqa: E402
+from frm_seg_ros.training.loop import (  # noqa: E402
+    learning_rate,
+    parameter_groups,
+    train,
+    write_model,
+)
 
 CONFIG = share_dir() / 'config' / 'train' / 'camvid.yaml'
 
@@ -172,6 +178,20 @@ def test_only_matrices_and_kernels_decay():
     assert {p.ndim for p in decayed['params']} == {4}
     assert {p.ndim for p in free['params']} == {1}
     assert len(decayed['params']) + len(free['params']) == len(list(network.parameters()))
+
+
+def test_a_model_holds_its_label_space_unless_it_is_a_shipped_one(tmp_path):
+    labels = str(write_robot(tmp_path))
+    architecture = {**VARIANTS['frm_b0_fast'], 'classes': 3}
+    network = build_network(architecture)
+    for name in (labels, 'camvid'):
+        space = LabelSpace.load(name)
+        write_model(tmp_path / 'model', config_with(label_space=name), space, architecture,
+                    network, 'none')
+        card = ModelCard.load(tmp_path / 'model')
+        assert (card.label_space, card.load_label_space()) == (space.name, space)
+        assert ('labels.yaml' in card.files) == (name == labels)
+        card.check_files()
 
 
 def test_weights_of_another_architecture_are_refused(tmp_path):
