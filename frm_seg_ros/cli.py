@@ -146,6 +146,9 @@ def _add_eval(commands: argparse._SubParsersAction) -> None:
     parser = _command(commands, 'eval', _evaluate, 'score a model on frames with truth',
                       'frm-seg eval camvid:CamVid:val --model frm_b0_fast --report val.html')
     parser.add_argument('source', metavar='SOURCE', help=_SOURCE_HELP)
+    parser.add_argument('--map', metavar='FILE',
+                        help="map from the model's label space to that of the truth (default: the "
+                             'shipped one, config/labels/map)')
     parser.add_argument('--json', metavar='FILE', help='write the scores as JSON')
     parser.add_argument('--report', metavar='FILE', help='write a report with pictures as HTML')
     _add_model(parser)
@@ -153,11 +156,13 @@ def _add_eval(commands: argparse._SubParsersAction) -> None:
 
 def _evaluate(args: argparse.Namespace) -> None:
     from frm_seg_ros.segmenter import mode_text
-    from frm_seg_ros.tools.evaluate import run_evaluation, score_table
+    from frm_seg_ros.tools.evaluate import map_facts, run_evaluation, score_table
     result = run_evaluation(
         args.source, args.model, backend=args.backend, device=args.device, size=args.size,
-        scales=args.scales, flip=args.flip, json_path=args.json,
+        scales=args.scales, flip=args.flip, map_path=args.map, json_path=args.json,
         report_path=args.report, command=args.command_line)
+    for name, text in map_facts(result).items():
+        print(f'{name}: {text}')
     print(score_table(result))
     print(f'run at {mode_text(args.scales, args.flip)}')
     for path in filter(None, (args.json, args.report)):

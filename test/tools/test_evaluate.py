@@ -11,10 +11,11 @@ import pytest
 
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.frame import Frame, Prediction
+from frm_seg_ros.core.label_map import LabelMap
 from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.core.metrics import ConfusionMatrix
 from frm_seg_ros.tools import evaluate as module
-from frm_seg_ros.tools.evaluate import evaluate, run_evaluation, score_table
+from frm_seg_ros.tools.evaluate import evaluate, find_label_map, run_evaluation, score_table
 from frm_seg_ros.tools.evaluation import Evaluation
 
 SPACE = LabelSpace.load('camvid')
@@ -125,9 +126,84 @@ def test_json_holds_what_is_promised(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert read == {'frames': 2, 'source': 'fake:1', 'model': 'fake model',
                     'model_sha256': 'ab' * 32, 'backend': 'fake', 'size': [64, 64],
                     'scales': [0.5, 1.0], 'flip': True, 'label_space': 'camvid',
+                    'map': None, 'classes': SPACE.names,
                     'command': 'frm-seg eval fake:1'}
     assert 'car                   1.000' in score_table(result)
     assert 'tree                      -' in score_table(result)
+
+
+class CityscapesSource:
+    """One frame of two rows: truth in Cityscapes, and in the image what the model answers."""
+
+    rate_hz, label_space = 10.0, LabelSpace.load('cityscapes')
+    TRUTH = [['sidewalk', 'sidewalk', 'sidewalk', 'rider'], ['vegetation', 'terrain', 'bus', None]]
+    MODEL = [['pavement', 'pavement', 'tree', 'car'], ['tree', 'tree', 'sky', 'sky']]
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[Frame]:
+        truth = ids(self.TRUTH, self.label_space)
+        yield Frame(np.dstack([ids(self.MODEL, SPACE)] * 3), 0, truth=truth)
+
+
+def ids(rows: list[list[str | None]], space: LabelSpace) -> np.ndarray:
+    return np.array([[space.names.index(name) if name else 255 for name in row] for row in rows],
+                    np.uint8)
+
+
+def own_map(path: Path, unmapped: tuple[str, ...] = ()) -> Path:
+    """Write the shipped map with some classes in `unmapped`."""
+    shipped = LabelMap.load(SPACE, CityscapesSource.label_space)
+    rows = ''.join(f'  - {{from: {source}, to: {target}}}\n' for source, target in shipped.rows
+                   if source not in unmapped)
+    path.write_text(f'from: camvid\nto: cityscapes\nclasses:\n{rows}'
+                    f'unmapped: [{", ".join(unmapped)}]\n')
+    return path
+
+
+@pytest.mark.parametrize('unmapped, sidewalk, vegetation, accuracy', [
+    # counted: 3 sidewalk, 1 rider, 1 vegetation; terrain, bus and ignored truth are left out
+    ((), 2 / 3, 1 / 2, 3 / 5),
+    # the tree where sidewalk is stays wrong, but is no vegetation any more; vegetation: left out
+    (('tree',), 2 / 3, None, 2 / 4),
+    # the car where the rider is stays wrong
+    (('car',), 2 / 3, 1 / 2, 3 / 5),
+])
+def test_a_model_of_another_space_is_scored_over_the_common_classes(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unmapped: tuple[str, ...],
+        sidewalk: float, vegetation: float | None, accuracy: float) -> None:
+    monkeypatch.setattr(module, 'open_source', lambda text: CityscapesSource())
+    monkeypatch.setattr(module.Segmenter, 'open', lambda *args: FakeSegmenter())
+    monkeypatch.setattr(module, 'model_facts', lambda *args: {})
+    path = own_map(tmp_path / 'own.yaml', unmapped) if unmapped else None
+    report = tmp_path / 'report.html'
+    result = run_evaluation('fake:1', 'any', map_path=path and str(path), report_path=str(report))
+    assert result['iou']['sidewalk'] == pytest.approx(sidewalk)
+    assert result['iou']['vegetation'] == (vegetation and pytest.approx(vegetation))
+    assert result['iou']['rider'] == 0
+    assert result['iou']['car'] == (None if 'car' in unmapped else 0)
+    assert result['iou']['terrain'] is result['iou']['bus'] is result['iou']['sky'] is None
+    assert result['pixel_accuracy'] == pytest.approx(accuracy)
+    assert result['label_space'] == 'cityscapes'
+    assert result['map'] == (str(path) if path else 'camvid-cityscapes')
+    count = 11 - len(unmapped)
+    assert len(result['classes']) == count and 'rider' in result['classes']
+    html = report.read_text()
+    assert f'fake model on fake:1, over {count} common classes' in html
+    assert f'scored over {count} common classes' in html and ', '.join(result['classes']) in html
+
+
+def test_the_map_is_looked_for_only_where_spaces_differ() -> None:
+    bdd = LabelSpace.load('bdd100k')
+    assert find_label_map(SPACE, LabelSpace.load('camvid')) is None
+    found = find_label_map(CityscapesSource.label_space, bdd)
+    assert (found.name, found.classes) == ('bdd100k-cityscapes', tuple(bdd.names))
+    with pytest.raises(ConfigError, match='there is no label map .*bdd100k-camvid.yaml: write it '
+                       r'\(shipped are .*camvid-cityscapes.*--map FILE'):
+        find_label_map(SPACE, bdd)
+    with pytest.raises(ConfigError, match='has no truth'):
+        find_label_map(None, bdd)
 
 
 def test_an_evaluation_of_nothing_has_no_samples() -> None:
