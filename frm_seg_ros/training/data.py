@@ -13,7 +13,7 @@ from torch import Tensor
 
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.frame import Frame
-from frm_seg_ros.core.label_space import IGNORE, LabelSpace
+from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.sources.base import open_source
 from frm_seg_ros.sources.pairs import FramePairs
 from frm_seg_ros.sources.synthetic import TRAINING_SEED, render_scene
@@ -100,8 +100,8 @@ def class_weights(counts: np.ndarray, space: LabelSpace) -> np.ndarray:
         counts: pixels of each train id, (256,) int64.
         space: whose classes are weighed.
     """
-    share = np.maximum(counts[:len(space.classes)], 1) / counts[:IGNORE].sum()
-    return np.sqrt(np.median(share) / share).astype(np.float32)
+    pixels = np.maximum(counts[:len(space.classes)], 1)
+    return np.sqrt(np.median(pixels) / pixels).astype(np.float32)
 
 
 class Crops:

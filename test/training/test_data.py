@@ -66,6 +66,15 @@ def test_batches_depend_on_seed_and_step_only():
     assert list(batches(crops, 8, 8, 0, 1)) == []
 
 
+def test_one_frame_is_cut_otherwise_each_time_and_with_each_seed():
+    frames = Frames()
+    image = np.random.default_rng(0).integers(0, 255, (96, 96, 3)).astype(np.uint8)
+    frames.keep(Frame(image, 0, truth=np.zeros((96, 96), np.uint8)))
+    cuts = [next(batches(Crops(plain(seed=seed, batch=3), frames, Frames()), 0, 1, 0, 1))[0]
+            for seed in (1, 2)]
+    assert len({cut.numpy().tobytes() for cut in torch.cat(cuts)}) == 6
+
+
 def test_processes_share_every_batch():
     crops = Crops(plain(), frames_of(range(10)), frames_of(range(100, 106)))
     whole = list(batches(crops, 0, 6, 0, 1))
