@@ -8,6 +8,9 @@ from frm_seg_ros.core.frame import Frame
 from frm_seg_ros.core.label_space import IGNORE
 from frm_seg_ros.training.config import TrainingConfig
 
+# Luma of red, green and blue (ITU-R BT.601), which OpenCV takes for grey.
+GREY = np.array([0.299, 0.587, 0.114])
+
 
 def augment(frame: Frame, config: TrainingConfig,
             rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -66,13 +69,17 @@ def _place(size: float, want: int, focus: float | None, rng: np.random.Generator
 
 
 def jitter_color(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """Change brightness, contrast, saturation and tint, each by up to `strength`."""
+    """Change brightness, contrast, saturation and tint, each by up to `strength`.
+
+    All of it is one affine map of colours: with the image's mean grey m, a pixel x of grey g
+    becomes brightness (contrast tint (saturation x + (1 - saturation) g - m) + m).
+    """
+    image = np.ascontiguousarray(image)
     if strength == 0:
-        return np.ascontiguousarray(image)
+        return image
     brightness, contrast, saturation = 1 + strength * rng.uniform(-1, 1, 3)
     tint = 1 + 0.25 * strength * rng.uniform(-1, 1, 3)
-    gray = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY).astype(np.float32)
-    mean = gray.mean()
-    picture = saturation * image.astype(np.float32) + (1 - saturation) * gray[:, :, None]
-    picture = (picture - mean) * (contrast * brightness) * tint.astype(np.float32)
-    return np.clip(picture + brightness * mean, 0, 255).astype(np.uint8)
+    mean = GREY @ cv2.mean(image)[:3]
+    saturate = saturation * np.eye(3) + (1 - saturation) * GREY
+    scale = brightness * contrast * tint[:, None]
+    return cv2.transform(image, np.hstack([scale * saturate, (brightness - scale) * mean]))

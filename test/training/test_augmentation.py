@@ -95,3 +95,18 @@ def test_crops_are_blurred_as_often_as_told():
 
     assert blurred(0.0) == 0
     assert blurred(1.0) == 1
+
+
+@pytest.mark.parametrize('seed', range(6))
+def test_colour_jitter_is_what_it_says_pixel_by_pixel(seed):
+    image = np.random.default_rng(seed).integers(0, 255, (5, 7, 3)).astype(np.uint8)
+    found = jitter_color(image, 0.4, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    brightness, contrast, saturation = 1 + 0.4 * rng.uniform(-1, 1, 3)
+    tint = 1 + 0.1 * rng.uniform(-1, 1, 3)
+    grey = (image * [0.299, 0.587, 0.114]).sum(2)
+    for row, column in np.ndindex(5, 7):
+        x = saturation * image[row, column] + (1 - saturation) * grey[row, column]
+        wanted = brightness * (contrast * tint * (x - grey.mean()) + grey.mean())
+        # Rounding to whole numbers, and OpenCV's fixed point of 10 bits for 8-bit images.
+        np.testing.assert_allclose(found[row, column], wanted.clip(0, 255), atol=1.01)
