@@ -17,6 +17,7 @@ from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.core.metrics import Scores
 from frm_seg_ros.segmenter import PLAIN, Segmenter, mode_text
 from frm_seg_ros.sources.base import FrameSource, open_source
+from frm_seg_ros.tools.details import details, number
 from frm_seg_ros.tools.evaluation import Evaluation
 from frm_seg_ros.tools.progress import track
 from frm_seg_ros.tools.report import model_facts, write_report
@@ -162,6 +163,7 @@ def summarise(evaluation: Evaluation, source_text: str, segmenter: Segmenter,
         'flip': segmenter.flip,
         'label_space': evaluation.label_space.name,
         'command': command,
+        **details(evaluation),
     }
 
 
@@ -182,16 +184,12 @@ def map_facts(result: Mapping[str, Any]) -> dict[str, str]:
 def score_dict(scores: Scores) -> dict[str, Any]:
     """Put scores into a dict for JSON; None stands for NaN."""
     return {
-        'miou': _number(scores.miou),
-        'iou': {name: _number(value) for name, value in scores.iou.items()},
-        'category_iou': {name: _number(value) for name, value in scores.category_iou.items()},
-        'frequency_weighted_iou': _number(scores.frequency_weighted_iou),
-        'pixel_accuracy': _number(scores.pixel_accuracy),
+        'miou': number(scores.miou),
+        'iou': {name: number(value) for name, value in scores.iou.items()},
+        'category_iou': {name: number(value) for name, value in scores.category_iou.items()},
+        'frequency_weighted_iou': number(scores.frequency_weighted_iou),
+        'pixel_accuracy': number(scores.pixel_accuracy),
     }
-
-
-def _number(value: float) -> float | None:
-    return value if value == value else None
 
 
 def write_json(path: str | Path, values: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from frm_seg_ros.core.boundary import BoundaryCounts
 from frm_seg_ros.core.frame import Frame
 from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.core.metrics import ConfusionMatrix
@@ -45,6 +46,7 @@ class Evaluation:
     Attributes:
         label_space: the space of truth and labels.
         confusion: counts over all frames.
+        boundary: boundary F-scores over all frames.
         series: scores by frame, in the order in which they came.
         even: samples spread evenly over the frames.
     """
@@ -59,6 +61,7 @@ class Evaluation:
         """
         self.label_space = label_space
         self.confusion = ConfusionMatrix(label_space.classes)
+        self.boundary = BoundaryCounts(label_space.classes)
         self.series: list[FrameScore] = []
         self.even: list[Sample] = []
         self._samples = samples
@@ -74,6 +77,7 @@ class Evaluation:
         matrix = ConfusionMatrix(self.confusion.classes)
         matrix.update(frame.truth, labels)
         self.confusion.add(matrix)
+        self.boundary.update(frame.truth, labels)
         scores = matrix.scores()
         index = len(self.series)
         score = FrameScore(frame.stamp_ns, scores.miou, scores.pixel_accuracy)

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from frm_seg_ros.core.boundary import TOLERANCE
 from frm_seg_ros.core.draw import colorize
 from frm_seg_ros.core.files import atomic_path
 from frm_seg_ros.core.label_space import IGNORE, LabelSpace
@@ -50,12 +51,14 @@ def write_report(path: str | Path, evaluation: Evaluation, title: str, command: 
         accounts: what became of the frames, by name; None where none could get lost.
     """
     scores = evaluation.confusion.scores()
+    boundary = evaluation.boundary.scores()
     classes = evaluation.label_space.classes
     headline = {
         'mIoU': _number(scores.miou),
         'pixel accuracy': _number(scores.pixel_accuracy),
         'mean category IoU': _number(mean_of_valid(list(scores.category_iou.values()))),
         'frequency-weighted IoU': _number(scores.frequency_weighted_iou),
+        'boundary F': _number(boundary.f),
         'frames scored': str(len(evaluation.series)),
     }
     parts = [
@@ -65,6 +68,9 @@ def write_report(path: str | Path, evaluation: Evaluation, title: str, command: 
         section('mIoU along the recording', _series(evaluation),
                 'Every frame by itself; a small class weighs as much as a large one.'), '</div>',
         _delivery(latency_ms, accounts),
+        section('Boundary F by class', charts.bars(classes, list(boundary.by_class.values())),
+                f'How well outlines are met, within {TOLERANCE:.2%} of the diagonal: mean over '
+                'the frames that show the class.'),
         section('Confusion', charts.confusion_table(evaluation.confusion),
                 'Percent of the true class (row) by predicted class (column).'),
         section('Colours', charts.legend(classes)),

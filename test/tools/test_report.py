@@ -102,6 +102,19 @@ def test_figures(report: Reader) -> None:
         assert text in report.text
 
 
+def after(report: Reader, heading: str, name: str) -> str:
+    """Give the text that follows a name below a heading."""
+    texts = report.text[report.text.index(heading):]
+    return texts[texts.index(name) + 1]
+
+
+def test_boundary_figures(report: Reader) -> None:
+    boundary = make_evaluation().boundary.scores()
+    assert report.text[report.text.index('boundary F') - 1] == f'{boundary.f:.3f}'
+    assert after(report, 'Boundary F by class', 'car') == f'{boundary.by_class["car"]:.3f}'
+    assert after(report, 'Boundary F by class', 'never') == '–'
+
+
 def test_worst_frames_come_first_with_their_pictures(report: Reader) -> None:
     shown = [int(number) for number in re.findall(r'frame (\d+), ', ' '.join(report.text))]
     assert shown == [5, 4, 3, 2, 0, 1, 3, 5]
