@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from data_trees import write_robot
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('frm_seg_ros.msg', reason='the messages are not built')
@@ -110,6 +111,18 @@ def test_label_space_is_latched_and_complete(make_rig: MakeRig, model: Path) -> 
                np.array(message.colors).reshape(-1, 3).tolist(), strict=True)
     assert list(rows) == [(one.name, one.id, one.category, list(one.color))
                           for one in CAMVID.classes]
+
+
+def test_label_space_that_the_model_holds(make_rig: MakeRig, tmp_path: Path) -> None:
+    from tiny_model import write_tiny_model  # needs onnx
+    labels = write_robot(tmp_path / 'data')
+    rig = make_rig(model=str(write_tiny_model(tmp_path / 'own', label_space=str(labels))))
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    found = rig.listen('label_space', LabelSpace, latched)
+    rig.wait_messages(found, 1)
+    (message,) = found
+    assert (message.name, message.names) == ('robot', ['floor', 'obstacle', 'person'])
+    assert list(message.ids) == [1, 2, 7] and list(message.colors[:3]) == [120, 200, 120]
 
 
 def test_statistics_of_a_frame(make_rig: MakeRig, segmenter: Segmenter) -> None:
