@@ -2,40 +2,47 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict, deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from frm_seg_ros.core.encodings import compressed_to_rgb, to_mono, to_rgb
+from frm_seg_ros.core.encodings import compressed_to_rgb, to_rgb
 from frm_seg_ros.core.errors import ConfigError, FrameError
 from frm_seg_ros.core.frame import Frame
 from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.sources.bag_file import Bag
+from frm_seg_ros.sources.bag_labels import (
+    StampedFiles,
+    StampedMessages,
+    decode_file,
+    decode_message,
+    list_label_files,
+    stamp_ns,
+)
+from frm_seg_ros.sources.bag_options import BagOptions
+from frm_seg_ros.sources.bag_topics import find_label_space, find_topics
 from frm_seg_ros.sources.images import DEFAULT_RATE_HZ
-from frm_seg_ros.sources.truth import check_truth
+from frm_seg_ros.sources.label_coding import LabelCoding
 
-IMAGE = 'sensor_msgs/msg/Image'
-COMPRESSED = 'sensor_msgs/msg/CompressedImage'
-STRING = 'std_msgs/msg/String'
-TRUTH_ENDINGS = ('label_image', 'labels', 'truth')
-LABEL_SPACE_ENDING = 'label_space'
-# Images that wait for their truth: at 30 Hz, labels that came half a second later still find them.
-WINDOW = 16
 # Enough stamps for a median that single lost frames do not move.
 _RATE_FRAMES = 21
 
 _log = logging.getLogger(__name__)
 
 
-def open_bag(text: str) -> BagSource:
+def open_bag(text: str, options: BagOptions = BagOptions()) -> BagSource:   # noqa: B008  frozen
     """Open `PATH`, or `PATH#/image/topic` or `PATH#/image/topic#/truth/topic`.
 
     Without topics the bag must have one image topic, and at most one truth topic: an Image topic
     whose name ends as TRUTH_ENDINGS.
+
+    Args:
+        text: as above; its topics are those of the options, told in another way.
+        options: what else is wanted.
 
     Raises:
         ConfigError: if there is no bag or nothing of it can be read, if it has no such topic, or
@@ -45,38 +52,55 @@ def open_bag(text: str) -> BagSource:
     if len(topics) > 2:
         raise ConfigError(f'{text!r} names {len(topics)} topics: write bag:PATH, or '
                           'bag:PATH#/image/topic#/truth/topic')
-    return BagSource(path, *(f'/{topic}' for topic in topics))
+    told = dict(zip(('topic', 'truth_topic'), (f'/{topic}' for topic in topics)))
+    for name, topic in told.items():
+        if getattr(options, name) not in ('', topic):
+            raise ConfigError(f'{text!r} names the topic {topic}, an option '
+                              f'{getattr(options, name)}: name one of them')
+    return BagSource(path, replace(options, **told))
 
 
 class BagSource:
-    """Frames of one image topic, each with the label image of the same stamp where there is one.
+    """Frames of one image topic, each with its truth where there is one.
+
+    The truth is a label image of the same stamp on another topic, or a file of a folder.
 
     Attributes:
         bag: what the recording holds.
+        options: what was wanted of it.
         image_topic: name.
-        truth_topic: name; None when the bag has none.
-        label_space: as a std_msgs/String on a topic that ends as LABEL_SPACE_ENDING names it; None
-            when there is no truth or no such topic.
-        rate_hz: from the median distance of the first stamps; 10 where they do not tell.
+        truth_topic: name; None when the truth is in a folder, or there is none.
+        label_space: that of the truth, as the options name it, or a std_msgs/String on a topic
+            that ends as LABEL_SPACE_ENDING; None when there is no truth or nobody tells.
+        predictions_space: that of the recorded predictions; None where none are wanted.
+        rate_hz: of all images, from the median distance of the first stamps; 10 where they do not
+            tell.
     """
 
-    def __init__(self, path: str, image_topic: str = '', truth_topic: str = '') -> None:
-        self.bag = Bag(path)
-        self.image_topic = image_topic or _only(self.bag, 'image', _image_topics(self.bag))
-        _check_topic(self.bag, self.image_topic, (IMAGE, COMPRESSED))
-        truths = [truth_topic] if truth_topic else _truth_topics(self.bag)
-        self.truth_topic = _only(self.bag, 'truth', truths) if truths else None
-        if self.truth_topic:
-            _check_topic(self.bag, self.truth_topic, (IMAGE,))
-        self.label_space = _find_label_space(self.bag) if self.truth_topic else None
+    def __init__(self, path: str,
+                 options: BagOptions = BagOptions()) -> None:   # noqa: B008  frozen
+        self.bag, self.options = Bag(path), options
+        self.image_topic, self.truth_topic = find_topics(self.bag, options)
+        self.label_space = self.predictions_space = None
+        if self.truth_topic or options.truth_dir:
+            self.label_space = find_label_space(self.bag, options.truth_space)
+            self._truth_coding = LabelCoding(options.truth_coding, self.label_space)
+        if options.predictions:
+            self.predictions_space = self.label_space
+            if options.predictions_space:
+                self.predictions_space = LabelSpace.load(options.predictions_space)
+            self._predictions_coding = LabelCoding(options.predictions_coding,
+                                                   self.predictions_space)
         self.rate_hz = self._find_rate()
+        self._chosen = _Chosen(self.bag, self.image_topic, options)
+        self._check_folder()
 
     def __len__(self) -> int:
-        """Count the recorded images; those that cannot be converted are counted too."""
-        return self.bag.topics[self.image_topic].count
+        """Count the chosen images; those that cannot be converted are counted too."""
+        return self._chosen.count
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames in the order of the images; holds at most WINDOW of them.
+        """Yield the frames in the order of the images; holds one, and WINDOW label images.
 
         Images that cannot be converted are left out, with one warning a reason.
 
@@ -84,32 +108,116 @@ class BagSource:
             ConfigError: if a label image has another size than its image, or values out of the
                 label space.
         """
-        topics = {self.image_topic, self.truth_topic or self.image_topic}
-        messages = ((topic, message) for topic, _, message in self.bag.messages(topics))
+        find_truth = self._truth_finder()
         drops = _Drops(self.bag.path)
-        for image, truth in _paired(messages, self.image_topic, self.truth_topic):
+        for index, image in self._chosen.images():
             try:
-                frame = self._frame(image, truth)
+                rgb = _to_rgb(image)
+                truth = find_truth(index, stamp_ns(image), rgb.shape[:2])
             except FrameError as error:
                 drops.add(error)
                 continue
-            yield frame
+            yield Frame(rgb, stamp_ns(image), image.header.frame_id, truth)
         drops.tell()
 
-    def _frame(self, image: Any, truth: Any) -> Frame:
-        rgb, labels = _to_rgb(image), None
-        if truth is not None:
-            labels = to_mono(truth)
-            values = range(len(self.label_space.classes)) if self.label_space else range(255)
-            check_truth(labels, rgb.shape[:2], values,
-                        f'the label image of stamp {stamp_ns(truth)} on {self.truth_topic}')
-        return Frame(rgb, stamp_ns(image), image.header.frame_id, labels)
+    def recorded(self) -> Callable[[Frame], np.ndarray | None]:
+        """Begin to read the recorded predictions.
+
+        Returns:
+            A function that gives the labels of a frame, (H, W) uint8 train ids of
+            `predictions_space`, None where none of its stamp was recorded. The frames must come
+            as this source gives them. It raises ConfigError if a label image has another size
+            than its image, or values out of the label space.
+        """
+        find = self._topic_finder(self.options.predictions, self._predictions_coding)
+        return lambda frame: find(frame.stamp_ns, frame.image.shape[:2])
+
+    def _truth_finder(self) -> Callable[[int, int, tuple[int, int]], np.ndarray | None]:
+        """Begin to read the truth: give it by index, stamp and size of an image."""
+        if self.truth_topic:
+            find = self._topic_finder(self.truth_topic, self._truth_coding)
+            return lambda _, stamp, size: find(stamp, size)
+        if not self.options.truth_dir:
+            return lambda *_: None
+        if self.options.truth_by == 'order':
+            files = list_label_files(self.options.truth_dir)
+            return lambda index, _, size: decode_file(files[index], self._truth_coding, size)
+        stamped = StampedFiles(self.options.truth_dir, self.options.tolerance_s)
+
+        def from_file(_: int, stamp: int, size: tuple[int, int]) -> np.ndarray | None:
+            path = stamped.find(stamp)
+            return None if path is None else decode_file(path, self._truth_coding, size)
+        return from_file
+
+    def _topic_finder(self, topic: str, coding: LabelCoding
+                      ) -> Callable[[int, tuple[int, int]], np.ndarray | None]:
+        """Begin to read label images: give them by stamp and size of an image."""
+        messages = StampedMessages(message for _, _, message in self.bag.messages({topic}))
+
+        def find(stamp: int, size: tuple[int, int]) -> np.ndarray | None:
+            message = messages.find(stamp)
+            return None if message is None else decode_message(message, coding, size, topic)
+        return find
+
+    def _check_folder(self) -> None:
+        """Make sure that every image can have one file of the folder, and no file two images."""
+        if not self.options.truth_dir:
+            return
+        if self.options.truth_by == 'order':
+            files = len(list_label_files(self.options.truth_dir))
+            if files != self._chosen.total:
+                raise ConfigError(
+                    f'{self.options.truth_dir} holds {files} PNG files, {self.image_topic} '
+                    f'{self._chosen.total} images, so that their order does not pair them: '
+                    'bring one file for every image, or match by stamp')
+            return
+        StampedFiles(self.options.truth_dir, self.options.tolerance_s)
+        if self.options.tolerance_s >= 0.5 / self.rate_hz:
+            raise ConfigError(
+                f'the tolerance is {self.options.tolerance_s} s, but the images are '
+                f'{1 / self.rate_hz:.3g} s apart: give less than half of that')
 
     def _find_rate(self) -> float:
-        first = islice(self.bag.messages({self.image_topic}), min(_RATE_FRAMES, len(self)))
+        count = min(_RATE_FRAMES, self.bag.topics[self.image_topic].count)
+        first = islice(self.bag.messages({self.image_topic}), count)
         gaps = np.diff([stamp_ns(message) for _, _, message in first])
         gap_ns = float(np.median(gaps)) if len(gaps) else 0.0
         return 1e9 / gap_ns if gap_ns > 0 else DEFAULT_RATE_HZ
+
+
+class _Chosen:
+    """The images of a topic that the options choose, by time of recording and stride.
+
+    Attributes:
+        total: images of the whole topic.
+        count: those chosen.
+    """
+
+    def __init__(self, bag: Bag, topic: str, options: BagOptions) -> None:
+        self._bag, self._topic, self._stride = bag, topic, options.stride
+        self._start_ns = self._end_ns = None
+        self._first, self.total = 0, bag.topics[topic].count
+        last = self.total
+        if options.start_s or options.end_s is not None:
+            times = bag.times(topic)
+            self._start_ns = bag.start_ns + round(options.start_s * 1e9)
+            self._first = sum(time < self._start_ns for time in times)
+            if options.end_s is not None:
+                self._end_ns = bag.start_ns + round(options.end_s * 1e9)
+                last = sum(time < self._end_ns for time in times)
+        self.count = len(range(self._first, last, self._stride))
+        if not self.count:
+            end_s = 'the end' if options.end_s is None else f'{options.end_s} s'
+            raise ConfigError(
+                f'no image of {topic} was recorded from {options.start_s} s to {end_s}: the bag '
+                f'{bag.path} lasts {bag.duration_ns / 1e9:.3f} s, choose another time')
+
+    def images(self) -> Iterator[tuple[int, Any]]:
+        """Yield (index among all images of the topic, message); leaves broken messages out."""
+        messages = self._bag.messages({self._topic}, True, self._start_ns, self._end_ns)
+        for index, (_, _, message) in enumerate(messages, self._first):
+            if message is not None and (index - self._first) % self._stride == 0:
+                yield index, message
 
 
 class _Drops:
@@ -129,75 +237,5 @@ class _Drops:
                          self._path, count, reason, first)
 
 
-def stamp_ns(message: Any) -> int:
-    """Give the stamp in a message's header in nanoseconds."""
-    stamp = message.header.stamp
-    return stamp.sec * 10**9 + stamp.nanosec
-
-
 def _to_rgb(message: Any) -> np.ndarray:
     return to_rgb(message) if hasattr(message, 'encoding') else compressed_to_rgb(message)
-
-
-def _paired(messages: Iterable[tuple[str, Any]], image_topic: str,
-            truth_topic: str | None) -> Iterator[tuple[Any, Any]]:
-    """Yield (image, truth of the same stamp or None), images in their order.
-
-    An image waits for its truth, and a truth for its image, while at most WINDOW others come.
-    """
-    images: deque[Any] = deque()
-    truths: OrderedDict[int, Any] = OrderedDict()
-    window = WINDOW if truth_topic else 0
-    for topic, message in messages:
-        if topic == image_topic:
-            images.append(message)
-        else:
-            truths[stamp_ns(message)] = message
-            if len(truths) > window:
-                truths.popitem(last=False)
-        while images and (len(images) > window or stamp_ns(images[0]) in truths):
-            image = images.popleft()
-            yield image, truths.pop(stamp_ns(image), None)
-    for image in images:
-        yield image, truths.pop(stamp_ns(image), None)
-
-
-def _filled(bag: Bag, *types: str) -> list[str]:
-    return sorted(name for name, topic in bag.topics.items()
-                  if topic.type in types and topic.count)
-
-
-def _truth_topics(bag: Bag) -> list[str]:
-    return [name for name in _filled(bag, IMAGE) if name.endswith(TRUTH_ENDINGS)]
-
-
-def _image_topics(bag: Bag) -> list[str]:
-    return [name for name in _filled(bag, IMAGE, COMPRESSED) if name not in _truth_topics(bag)]
-
-
-def _only(bag: Bag, what: str, names: Collection[str]) -> str:
-    if len(names) != 1:
-        raise ConfigError(
-            f'the bag {bag.path} has {len(names)} {what} topics{": " if names else ""}'
-            f'{", ".join(names)}; one is wanted: name it, as in bag:PATH#/image/topic#/truth/topic'
-            f' (the bag holds {_contents(bag)})')
-    return next(iter(names))
-
-
-def _check_topic(bag: Bag, name: str, types: Collection[str]) -> None:
-    if name not in bag.topics or bag.topics[name].type not in types:
-        found = bag.topics[name].type if name in bag.topics else 'no such topic'
-        raise ConfigError(f'{name} in the bag {bag.path} is {found}, wanted {" or ".join(types)}: '
-                          f'the bag holds {_contents(bag)}')
-
-
-def _contents(bag: Bag) -> str:
-    topics = ', '.join(f'{name} ({topic.type}, {topic.count})'
-                       for name, topic in sorted(bag.topics.items())) or 'no topics'
-    return topics + (f'; it is damaged: {"; ".join(bag.damage)}' if bag.damage else '')
-
-
-def _find_label_space(bag: Bag) -> LabelSpace | None:
-    names = {name for name in _filled(bag, STRING) if name.endswith(LABEL_SPACE_ENDING)}
-    told = next((message.data for _, _, message in bag.messages(names)), '') if names else ''
-    return LabelSpace.load(told) if told else None

@@ -76,20 +76,37 @@ class Bag:
             end_ns = max((reader.end_time for reader in filled), default=1)
             self.duration_ns = max(end_ns - 1 - self.start_ns, 0)   # rosbags' end is exclusive
 
-    def messages(self, topics: Collection[str]) -> Iterator[tuple[str, int, Any]]:
+    def times(self, topic: str) -> list[int]:
+        """List the times of recording of a topic's messages, in nanoseconds and their order."""
+        with _opened(self.path) as (readers, damage):
+            return [time_ns for reader in readers for _, time_ns, _ in _until_broken(
+                reader, [item for item in reader.connections if item.topic == topic], damage)]
+
+    def messages(self, topics: Collection[str], broken_too: bool = False,
+                 start_ns: int | None = None,
+                 end_ns: int | None = None) -> Iterator[tuple[str, int, Any]]:
         """Yield (topic, time of recording in nanoseconds, message) in the order of the bag.
 
         What cannot be read is left out; a warning at the end of the first reading tells of it.
+
+        Args:
+            topics: their names.
+            broken_too: yield None for a message that is there but cannot be decoded.
+            start_ns: leave out what was recorded before, in nanoseconds.
+            end_ns: leave out what was recorded then or later.
         """
         broken = 0
         with _opened(self.path) as (readers, damage):
             for reader in readers:
                 wanted = [item for item in reader.connections if item.topic in topics]
-                for connection, time_ns, raw in _until_broken(reader, wanted, damage):
+                for connection, time_ns, raw in _until_broken(
+                        reader, wanted, damage, start_ns, end_ns):
                     try:
                         message = typestore().deserialize_cdr(raw, connection.msgtype)
                     except Exception:   # noqa: BLE001  rosbags raises what the bytes lead it into
                         broken += 1
+                        if broken_too:
+                            yield connection.topic, time_ns, None
                         continue
                     yield connection.topic, time_ns, message
         if broken:
@@ -155,12 +172,13 @@ def _note(damage: dict[str, None], error: Exception) -> None:
     damage[text[:300]] = None
 
 
-def _until_broken(reader: Reader, connections: list[Any],
-                  damage: dict[str, None]) -> Iterator[tuple[Any, int, bytes]]:
+def _until_broken(reader: Reader, connections: list[Any], damage: dict[str, None],
+                  start_ns: int | None = None,
+                  end_ns: int | None = None) -> Iterator[tuple[Any, int, bytes]]:
     """Yield messages up to the first that cannot be read; append the reason to `damage`."""
     if not connections:     # rosbags takes none for all
         return
-    messages = reader.messages(connections)
+    messages = reader.messages(connections, start_ns, end_ns)
     while True:
         try:
             item = next(messages)

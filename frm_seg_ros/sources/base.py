@@ -8,6 +8,7 @@ from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.frame import Frame
 from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.core.plugins import load_plugin
+from frm_seg_ros.sources.bag_options import BagOptions
 
 # Every value is a function that takes what follows the first colon of the text and gives a
 # FrameSource; USAGE is how that text looks.
@@ -49,14 +50,25 @@ class FrameSource(Protocol):
         """Yield every frame once, from the first on, at each call anew."""
 
 
-def open_source(text: str) -> FrameSource:
+def open_source(text: str, bag_options: BagOptions | None = None) -> FrameSource:
     """Open `KIND:ARGUMENTS`, such as `synthetic:7:200`.
+
+    Args:
+        text: as above.
+        bag_options: what else is wanted of a bag.
 
     Raises:
         ConfigError: if the kind is unknown or its arguments are wrong; says how it should look.
+            Also if there are options for a bag, but the source is none.
     """
     kind, colon, arguments = text.partition(':')
     if not colon or not arguments:
         ways = ', '.join(USAGE[name] for name in sorted(USAGE))
         raise ConfigError(f'{text!r} is not a source: write it as one of {ways}')
-    return load_plugin('source', kind, SOURCES)(arguments)
+    open_it = load_plugin('source', kind, SOURCES)
+    if not bag_options or not bag_options.told:
+        return open_it(arguments)
+    if kind != 'bag':
+        raise ConfigError(f'{text!r} is no bag, but {", ".join(bag_options.told)} can be told of '
+                          'bags only: name a bag, or leave them out')
+    return open_it(arguments, bag_options)

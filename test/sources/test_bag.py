@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -11,9 +10,10 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from frm_seg_ros.core.errors import ConfigError
-from frm_seg_ros.sources import bag as bag_module
+from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.sources.bag import open_bag
 from frm_seg_ros.sources.bag_file import Bag, typestore
+from frm_seg_ros.sources.bag_options import BagOptions
 from frm_seg_ros.sources.base import open_source
 
 IMAGE = 'sensor_msgs/msg/Image'
@@ -104,38 +104,10 @@ def test_labelled_drive(tmp_path, storage, single, caplog):
     assert not caplog.records
 
 
-@pytest.mark.parametrize('late', [-3, 3, bag_module.WINDOW - 1])
+@pytest.mark.parametrize('late', [-15, -3, 3, 39])
 def test_truth_may_come_earlier_or_later(tmp_path, late):
     path = write(tmp_path / 'bag', drive(40, late))
     assert_drive(list(open_bag(str(path))), 40)
-
-
-def test_memory_is_bounded_by_the_window():
-    """Truth that comes after more than WINDOW images is not waited for."""
-    count, held, most = 50, [0], [0]
-
-    def messages():
-        for index in range(count):
-            held[0] += 1
-            most[0] = max(most[0], held[0])
-            yield '/i', SimpleNamespace(header=header(stamp(index)))
-        for index in range(count):
-            yield '/t', SimpleNamespace(header=header(stamp(index)))
-
-    pairs = []
-    for pair in bag_module._paired(messages(), '/i', '/t'):
-        held[0] -= 1
-        pairs.append(pair)
-    assert most[0] == bag_module.WINDOW + 1
-    assert [truth is None for _, truth in pairs] == [True] * 34 + [False] * 16
-    assert [bag_module.stamp_ns(item) for item, _ in pairs] == [stamp(i) for i in range(count)]
-
-
-def test_truths_are_held_in_the_window_too():
-    messages = [(topic, SimpleNamespace(header=header(stamp(index))))
-                for topic in ('/t', '/i') for index in range(50)]
-    pairs = list(bag_module._paired(messages, '/i', '/t'))
-    assert [truth is None for _, truth in pairs] == [True] * 34 + [False] * 16
 
 
 def test_no_messages_of_a_topic_that_is_not_there(tmp_path):
@@ -352,3 +324,152 @@ def test_rate_is_the_median_of_the_stamps(tmp_path, stamps, rate):
     path = write(tmp_path / 'bag', [('/i', 10**9 * i, image(s * MS, picture))
                                     for i, s in enumerate(stamps)])
     assert open_bag(str(path)).rate_hz == pytest.approx(rate)
+
+
+def stamps(source):
+    return [(frame.stamp_ns - stamp(0)) // (50 * MS) for frame in source]
+
+
+@pytest.mark.parametrize('storage', SUFFIX)
+@pytest.mark.parametrize('options, wanted', [
+    ({'start_s': 0.1}, [2, 3, 4, 5, 6, 7, 8, 9]),
+    ({'end_s': 0.1}, [0, 1]),                               # half-open
+    ({'start_s': 0.1, 'end_s': 0.35}, [2, 3, 4, 5, 6]),
+    ({'start_s': 0.11, 'end_s': 0.36}, [3, 4, 5, 6, 7]),
+    ({'stride': 3}, [0, 3, 6, 9]),
+    ({'stride': 3, 'start_s': 0.1}, [2, 5, 8]),             # from the first that is left
+    ({'stride': 20}, [0])])
+def test_part_of_a_bag(tmp_path, storage, options, wanted):
+    source = open_bag(str(write(tmp_path / 'bag', drive(10, 3), storage)), BagOptions(**options))
+    frames = list(source)
+    assert stamps(frames) == wanted and len(source) == len(wanted)
+    made = pictures(10)
+    for frame, index in zip(frames, wanted, strict=True):
+        np.testing.assert_array_equal(frame.image, made[index][0])
+        np.testing.assert_array_equal(frame.truth, made[index][1])
+
+
+def test_a_broken_image_keeps_its_place(tmp_path):
+    """Strides and orders count images that cannot be decoded too."""
+    messages = drive(6)
+    broken = [index for index, item in enumerate(messages) if item[0] == '/cam/image'][2]
+    messages[broken] = ('/cam/image', stamp(2), b'\0\1\0\0 no message')
+    path = str(write(tmp_path / 'bag', messages))
+    assert stamps(open_bag(path, BagOptions(stride=2))) == [0, 4]
+    folder = truth_files(tmp_path / 'truth', [f'{index}' for index in range(6)])
+    frames = list(open_bag(path, BagOptions(truth_dir=folder, truth_by='order')))
+    assert stamps(frames) == [0, 1, 3, 4, 5]
+    np.testing.assert_array_equal(frames[2].truth, pictures(6)[3][1])
+
+
+def truth_files(folder, names):
+    """Write the truth of `pictures` as files of train ids."""
+    folder.mkdir()
+    for name, (_, labels) in zip(names, pictures(len(names)), strict=True):
+        cv2.imwrite(str(folder / f'{name}.png'), labels)
+    return str(folder)
+
+
+@pytest.mark.parametrize('shift_ns, tolerance_s, found', [
+    (0, 0, True), (7, 0, False), (7 * MS, 0.007, True), (-7 * MS, 0.006, False)])
+def test_truth_of_a_folder_by_stamp(tmp_path, shift_ns, tolerance_s, found):
+    path = str(write(tmp_path / 'bag', [m for m in drive(4) if m[0] == '/cam/image']))
+    names = [f'{(stamp(i) + shift_ns) // 10**9}_{(stamp(i) + shift_ns) % 10**9:09}'
+             for i in range(4)]
+    folder = truth_files(tmp_path / 'truth', names)
+    (tmp_path / 'truth' / f'{names[2]}.png').unlink()
+    options = BagOptions(truth_dir=folder, tolerance_s=tolerance_s, truth_space='camvid')
+    source = open_bag(path, options)
+    assert (source.label_space.name, source.truth_topic) == ('camvid', None)
+    for _ in range(2):
+        frames = list(source)
+        assert [frame.truth is not None for frame in frames] == [found, found, False, found]
+        if found:
+            np.testing.assert_array_equal(frames[3].truth, pictures(4)[3][1])
+
+
+def test_truth_of_a_folder_comes_before_that_of_a_topic(tmp_path):
+    path = str(write(tmp_path / 'bag', drive(3)))
+    folder = truth_files(tmp_path / 'truth', ['a', 'b', 'c'])
+    cv2.imwrite(f'{folder}/b.png', np.full((6, 8), 7, np.uint8))
+    options = BagOptions(truth_dir=folder, truth_by='order', start_s=0.05)
+    first, second = open_bag(path, options)
+    assert (first.truth == 7).all()
+    np.testing.assert_array_equal(second.truth, pictures(3)[2][1])
+
+
+def test_truth_in_other_codings(tmp_path):
+    space = LabelSpace.load('cityscapes')
+    picture, labels = pictures(1)[0]
+    path = str(write(tmp_path / 'bag', [
+        ('/i', 1, image(5, picture)),
+        ('/ids', 1, image(5, space.to_id[labels], 'mono8')),
+        ('/colored', 1, image(5, space.palette[labels][:, :, ::-1], 'bgr8'))]))
+    for topic, coding in (('/ids', 'ids'), ('/colored', 'colors')):
+        (frame,) = open_bag(path, BagOptions('/i', topic, truth_coding=coding,
+                                             truth_space='cityscapes'))
+        np.testing.assert_array_equal(frame.truth, labels)
+    with pytest.raises(ConfigError, match='of stamp 5 on /ids has .* wanted ids of the label sp'):
+        list(open_bag(path, BagOptions('/i', '/ids', truth_space='cityscapes')))
+
+
+def test_recorded_predictions(tmp_path):
+    messages = drive(5, truth='/a/labels')
+    made = pictures(5)
+    messages += [('/b/label_image', stamp(9 + i), image(stamp(i), made[i][1] ^ 1, 'mono8'))
+                 for i in (0, 1, 3, 4)]
+    path = str(write(tmp_path / 'bag', messages))
+    source = open_bag(path, BagOptions(predictions='/b/label_image',
+                                       predictions_space='cityscapes'))
+    assert (source.truth_topic, source.image_topic) == ('/a/labels', '/cam/image')
+    assert (source.label_space.name, source.predictions_space.name) == ('camvid', 'cityscapes')
+    find = source.recorded()
+    for index, frame in enumerate(source):
+        labels = find(frame)
+        np.testing.assert_array_equal(frame.truth, made[index][1])
+        if index == 2:
+            assert labels is None
+        else:
+            np.testing.assert_array_equal(labels, made[index][1] ^ 1)
+    assert open_bag(path, BagOptions(predictions='/b/label_image')).predictions_space.name == \
+        'camvid'
+
+
+@pytest.mark.parametrize('text, options, message', [
+    ('', {'topic': '/nope'}, r'/nope in the bag .* no such topic.*/cam/image \(sensor_msgs'),
+    ('', {'predictions': '/nope'}, r'/nope in the bag .* no such topic.*/cam/image \(sensor_msgs'),
+    ('', {'predictions': '/cam/label_space'}, 'is std_msgs/msg/String, wanted sensor_msgs/msg/Im'),
+    ('', {'truth_topic': '/nope'}, r'/nope in the bag .* no such topic.*/seg/label_image'),
+    ('#/cam/image', {'topic': '/other'}, 'names the topic /cam/image, an option /other: name one'),
+    ('', {'start_s': 7}, 'no image of /cam/image was recorded from 7 s to the end: .* lasts 0.15'),
+    ('', {'truth_dir': 'nowhere', 'truth_by': 'order'}, 'nowhere is no folder'),
+    ('', {'truth_space': 'mars'}, 'no label space is called mars'),
+    ('', {'truth_coding': 'grey'}, "no coding of label images is called 'grey'")])
+def test_options_that_do_not_fit_the_bag(tmp_path, text, options, message):
+    path = write(tmp_path / 'bag', drive(4))
+    with pytest.raises(ConfigError, match=message):
+        open_bag(f'{path}{text}', BagOptions(**options))
+
+
+@pytest.mark.parametrize('options, message', [
+    ({'truth_by': 'order'}, 'holds 3 PNG files, /cam/image 4 images'),
+    ({'tolerance_s': 0.025}, 'tolerance is 0.025 s, but the images are 0.05 s apart')])
+def test_folders_that_do_not_fit_the_bag(tmp_path, options, message):
+    path = write(tmp_path / 'bag', drive(4))
+    folder = truth_files(tmp_path / 'truth', ['1', '2', '3'])
+    with pytest.raises(ConfigError, match=message):
+        open_bag(str(path), BagOptions(truth_dir=folder, **options))
+
+
+@pytest.mark.parametrize('options, message', [
+    ({'stride': 0}, 'stride is 0'),
+    ({'start_s': -1}, 'from -1 s to None s is none'),
+    ({'start_s': float('nan')}, 'is none'),
+    ({'start_s': 3, 'end_s': 3}, 'from 3 s to 3 s is none'),
+    ({'truth_by': 'name'}, "by 'name': take one of stamp, order"),
+    ({'tolerance_s': 1}, 'a tolerance is for a folder'),
+    ({'tolerance_s': -1, 'truth_dir': 'x'}, 'tolerance is -1 s'),
+    ({'truth_dir': 'x', 'truth_topic': '/y'}, 'of the topic /y and of the folder x: name one')])
+def test_options_out_of_range(options, message):
+    with pytest.raises(ConfigError, match=message):
+        BagOptions(**options)
