@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from frm_seg_ros.core.boundary import TOLERANCE, BoundaryCounts
+from frm_seg_ros.core.calibration import CalibrationCounts
 from frm_seg_ros.tools.evaluation import Evaluation
 
 
@@ -14,6 +15,7 @@ def details(evaluation: Evaluation) -> dict[str, Any]:
     """
     return {
         'boundary': _boundary(evaluation.boundary),
+        'calibration': _calibration(evaluation.calibration),
     }
 
 
@@ -25,6 +27,21 @@ def _boundary(counts: BoundaryCounts) -> dict[str, Any]:
         'tolerance': TOLERANCE,
         'sums_in_millionths': counts.sums.tolist(),
         'frames': counts.frames.tolist(),
+    }
+
+
+def _calibration(counts: CalibrationCounts) -> dict[str, Any] | None:
+    """Tell of the bins too; None where no confidence was known."""
+    if not counts.counts.any():
+        return None
+    scores = counts.scores()
+    return {
+        'error': scores.error,
+        'pixels': scores.pixels.tolist(),
+        'accuracy': [number(value) for value in scores.accuracy],
+        'confidence': [number(value) for value in scores.confidence],
+        'wrong_by_confidence': counts.counts[0].tolist(),
+        'right_by_confidence': counts.counts[1].tolist(),
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from frm_seg_ros.core.boundary import BoundaryCounts
+from frm_seg_ros.core.calibration import CalibrationCounts
 from frm_seg_ros.core.frame import Frame
 from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.core.metrics import ConfusionMatrix
@@ -47,6 +48,7 @@ class Evaluation:
         label_space: the space of truth and labels.
         confusion: counts over all frames.
         boundary: boundary F-scores over all frames.
+        calibration: pixels by confidence over the frames that came with it.
         series: scores by frame, in the order in which they came.
         even: samples spread evenly over the frames.
     """
@@ -62,14 +64,21 @@ class Evaluation:
         self.label_space = label_space
         self.confusion = ConfusionMatrix(label_space.classes)
         self.boundary = BoundaryCounts(label_space.classes)
+        self.calibration = CalibrationCounts()
         self.series: list[FrameScore] = []
         self.even: list[Sample] = []
         self._samples = samples
         self._even_at = set(np.linspace(0, max(expected - 1, 0), samples).astype(int).tolist())
         self._worst: list[tuple[float, int, Sample]] = []
 
-    def add(self, frame: Frame, labels: np.ndarray) -> None:
+    def add(self, frame: Frame, labels: np.ndarray,
+            confidence: np.ndarray | None = None) -> None:
         """Score one frame that has a truth.
+
+        Args:
+            frame: image and truth.
+            labels: (H, W) uint8 train ids, the prediction.
+            confidence: (H, W) uint8, its confidence; None where it is not known.
 
         Raises:
             ValueError: if shapes or ids of truth and labels do not fit.
@@ -78,6 +87,8 @@ class Evaluation:
         matrix.update(frame.truth, labels)
         self.confusion.add(matrix)
         self.boundary.update(frame.truth, labels)
+        if confidence is not None:
+            self.calibration.update(frame.truth, labels, confidence)
         scores = matrix.scores()
         index = len(self.series)
         score = FrameScore(frame.stamp_ns, scores.miou, scores.pixel_accuracy)

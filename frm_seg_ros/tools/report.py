@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from frm_seg_ros.core.boundary import TOLERANCE
+from frm_seg_ros.core.calibration import Calibration
 from frm_seg_ros.core.draw import colorize
 from frm_seg_ros.core.files import atomic_path
 from frm_seg_ros.core.label_space import IGNORE, LabelSpace
@@ -17,7 +18,7 @@ from frm_seg_ros.core.metrics import mean_of_valid
 from frm_seg_ros.core.model_card import ModelCard
 from frm_seg_ros.tools import report_charts as charts
 from frm_seg_ros.tools.evaluation import Evaluation, Sample
-from frm_seg_ros.tools.report_page import facts, page, section, tiles
+from frm_seg_ros.tools.report_page import facts, page, section, table, tiles
 
 _PICTURE_WIDTH = 480
 _WRONG = np.array([230, 40, 30], np.float32)
@@ -71,6 +72,7 @@ def write_report(path: str | Path, evaluation: Evaluation, title: str, command: 
         section('Boundary F by class', charts.bars(classes, list(boundary.by_class.values())),
                 f'How well outlines are met, within {TOLERANCE:.2%} of the diagonal: mean over '
                 'the frames that show the class.'),
+        _calibration(evaluation.calibration.scores()),
         section('Confusion', charts.confusion_table(evaluation.confusion),
                 'Percent of the true class (row) by predicted class (column).'),
         section('Colours', charts.legend(classes)),
@@ -95,6 +97,24 @@ def _series(evaluation: Evaluation) -> str:
     if np.all(np.diff(stamps) > 0):
         return charts.curve(((stamps - stamps[0]) * 1e-9).tolist(), values, 's')
     return charts.curve(list(range(len(values))), values, 'frames')
+
+
+def _calibration(calibration: Calibration) -> str:
+    """Draw the reliability diagram with its table; nothing where no confidence was known."""
+    total = calibration.pixels.sum()
+    if not total:
+        return ''
+    bins = len(calibration.pixels)
+    rows = [[f'{index / bins:.2f} to {(index + 1) / bins:.2f}', f'{pixels:,}',
+             f'{pixels / total:.1%}', _number(accuracy), _number(confidence)]
+            for index, (pixels, accuracy, confidence) in enumerate(zip(
+                calibration.pixels, calibration.accuracy, calibration.confidence)) if pixels]
+    head = ['confidence', 'pixels', 'share', 'accuracy', 'mean confidence']
+    return section('Calibration', '<div class="pair"><div>' + charts.reliability(calibration)
+                   + f'</div>{table(head, rows)}</div>',
+                   f'Expected calibration error {_number(calibration.error)}. Bars: accuracy of '
+                   'the pixels by their confidence; on the dashed line confidence tells how often '
+                   'labels are right, below it the model is too sure.')
 
 
 def _delivery(latency_ms: Sequence[float], accounts: Mapping[str, str] | None) -> str:

@@ -6,6 +6,7 @@ from html import escape
 
 import numpy as np
 
+from frm_seg_ros.core.calibration import Calibration
 from frm_seg_ros.core.label_space import Label
 from frm_seg_ros.core.metrics import ConfusionMatrix
 
@@ -90,6 +91,20 @@ def histogram(values: Sequence[float], unit: str) -> str:
         'fill="var(--accent)"/>' for index, count in enumerate(counts) if count)
     marks = [f'{share * top:.3g} {unit}' for share in (0.0, 0.5, 1.0)]
     return _svg(_grid(['0', str(int(counts.max()))]) + columns + _x_axis(marks))
+
+
+def reliability(calibration: Calibration) -> str:
+    """Draw the accuracy of every bin of confidence, with the line on which both are equal."""
+    bins = len(calibration.pixels)
+    width = (_WIDTH - _LEFT - 8) / bins
+    columns = ''.join(
+        f'<rect x="{_LEFT + index * width + 1:.1f}" y="{_y(accuracy):.1f}" '
+        f'width="{width - 2:.1f}" height="{_y(0) - _y(accuracy):.1f}" fill="var(--accent)"/>'
+        for index, accuracy in enumerate(calibration.accuracy) if accuracy == accuracy)
+    diagonal = (f'<line x1="{_LEFT}" y1="{_y(0):.1f}" x2="{_WIDTH - 8}" y2="{_y(1):.1f}" '
+                'stroke="var(--bad)" stroke-dasharray="5 4"/>')
+    return _svg(_grid(['0', '0.25', '0.5', '0.75', '1']) + columns + diagonal
+                + _x_axis(['confidence 0', '0.5', '1']))
 
 
 def _y(share: float) -> float:

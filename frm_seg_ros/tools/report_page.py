@@ -1,6 +1,7 @@
 """The look of the report: one page of HTML that needs nothing from outside."""
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from html import escape
 
 _STYLE = """
@@ -51,6 +52,8 @@ td { text-align: center; min-width: 38px; height: 28px; border: 1px solid var(--
 th { font-weight: 500; color: var(--soft); padding: 2px 8px; text-align: right; }
 thead th { writing-mode: vertical-rl; transform: rotate(180deg); text-align: left;
   padding: 8px 2px; }
+.plain thead th { writing-mode: horizontal-tb; transform: none; text-align: center; }
+.plain td { min-width: 0; }
 svg { display: block; width: 100%; height: auto; }
 svg text { fill: var(--soft); font-size: 13px; }
 .legend { display: flex; flex-wrap: wrap; gap: 6px 16px; font-size: 14px; }
@@ -85,6 +88,16 @@ def tiles(values: dict[str, str]) -> str:
     cells = ''.join(f'<div class="tile"><b>{escape(value)}</b><span class="soft">{escape(name)}'
                     '</span></div>' for name, value in values.items())
     return f'<div class="tiles">{cells}</div>'
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Lay out rows of text; the first column names them."""
+    top = ''.join(f'<th>{escape(name)}</th>' for name in head)
+    body = ''.join(f'<tr><th>{escape(row[0])}</th>'
+                   + ''.join(f'<td>{escape(text)}</td>' for text in row[1:]) + '</tr>'
+                   for row in rows)
+    return (f'<div class="scroll"><table class="plain"><thead><tr>{top}</tr></thead>'
+            f'<tbody>{body}</tbody></table></div>')
 
 
 def facts(values: dict[str, str]) -> str:

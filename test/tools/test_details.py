@@ -25,7 +25,8 @@ def make_evaluation(frames: int) -> Evaluation:
         labels = truth.copy()
         labels[5 - index:] = 1
         image = np.zeros((10, 8, 3), np.uint8)
-        evaluation.add(Frame(image, 1000 * index, 'camera', truth), labels)
+        confidence = np.full((10, 8), 255 - 51 * index, np.uint8)
+        evaluation.add(Frame(image, 1000 * index, 'camera', truth), labels, confidence)
     return evaluation
 
 
@@ -35,6 +36,22 @@ def test_boundary() -> None:
                      'tolerance': 0.0075, 'sums_in_millionths': [1_000_000, 1_000_000, 0,
                                                                  1_000_000],
                      'frames': [4, 4, 0, 4]}
+
+
+def test_calibration() -> None:
+    found = details(make_evaluation(3))['calibration']
+    # sure and all right; sure to 0.8 and 72 of 80 right; to 0.6 and 64 of 80 right
+    assert found.pop('error') == pytest.approx((0 + 0.1 + 0.2) / 3)
+    pixels = [0] * 15
+    pixels[14] = pixels[11] = pixels[8] = 80
+    assert found.pop('pixels') == pixels
+    assert found.pop('accuracy') == [{14: 1, 11: 0.9, 8: 0.8}.get(n) for n in range(15)]
+    assert found.pop('confidence') == [
+        {14: 1, 11: pytest.approx(0.8), 8: pytest.approx(0.6)}.get(n) for n in range(15)]
+    counts = {key: {value: count for value, count in enumerate(found[key]) if count}
+              for key in found}
+    assert counts == {'wrong_by_confidence': {204: 8, 153: 16},
+                      'right_by_confidence': {255: 80, 204: 72, 153: 64}}
 
 
 @pytest.mark.parametrize('frames', [0, 1, 3])

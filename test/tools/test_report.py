@@ -49,8 +49,12 @@ class Reader(HTMLParser):
         self.text.append(data)
 
 
-def make_evaluation(frames: int = 6, size: tuple[int, int] = (30, 40)) -> Evaluation:
-    """Frame n has 100 n wrong pixels of a half of road above a half of car."""
+def make_evaluation(frames: int = 6, size: tuple[int, int] = (30, 40),
+                    sure: bool = True) -> Evaluation:
+    """Frame n has 100 n wrong pixels of a half of road above a half of car.
+
+    Even ones are sure, odd ones to 0.8.
+    """
     evaluation = Evaluation(SPACE, frames)
     for index in range(frames):
         truth = np.zeros(size, np.uint8)
@@ -58,7 +62,8 @@ def make_evaluation(frames: int = 6, size: tuple[int, int] = (30, 40)) -> Evalua
         labels = truth.copy()
         labels.flat[:100 * index] = 1
         image = np.full((*size, 3), 20 * index, np.uint8)
-        evaluation.add(Frame(image, 10**9 + index * 10**8, 'camera', truth), labels)
+        confidence = np.full(size, 255 - 51 * (index % 2), np.uint8) if sure else None
+        evaluation.add(Frame(image, 10**9 + index * 10**8, 'camera', truth), labels, confidence)
     return evaluation
 
 
@@ -113,6 +118,28 @@ def test_boundary_figures(report: Reader) -> None:
     assert report.text[report.text.index('boundary F') - 1] == f'{boundary.f:.3f}'
     assert after(report, 'Boundary F by class', 'car') == f'{boundary.by_class["car"]:.3f}'
     assert after(report, 'Boundary F by class', 'never') == '–'
+
+
+def test_calibration_figures(report: Reader) -> None:
+    # wrong of the sure 3600: 0 + 200 + 400; of those sure to 0.8: 100 + 300 + 500
+    assert 'Expected calibration error 0.108.' in ' '.join(report.text)
+    texts = report.text[report.text.index('Calibration'):]
+    for name, figures in (('0.73 to 0.80', ['3,600', '50.0%', '0.750', '0.800']),
+                          ('0.93 to 1.00', ['3,600', '50.0%', '0.833', '1.000'])):
+        assert texts[texts.index(name) + 1:][:4] == figures
+    assert '0.67 to 0.73' not in texts
+
+
+def test_the_reliability_diagram() -> None:
+    chart = report_charts.reliability(make_evaluation().calibration.scores())
+    bars = re.findall(r'<rect x="([^"]*)" y="([^"]*)" width="([^"]*)" height="([^"]*)"', chart)
+    # bins 11 and 14 of 592 / 15 pixels from 40 on; accuracy 0.75 and 0.8333 of 268 up from 276
+    assert bars == [('475.1', '75.0', '37.5', '201.0'), ('593.5', '52.7', '37.5', '223.3')]
+
+
+def test_without_confidence_there_is_no_calibration(tmp_path: Path) -> None:
+    write_report(tmp_path / 'r.html', make_evaluation(sure=False), 't', 'c', {})
+    assert 'Calibration' not in read_report(tmp_path / 'r.html').text
 
 
 def test_worst_frames_come_first_with_their_pictures(report: Reader) -> None:
