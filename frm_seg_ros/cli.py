@@ -10,7 +10,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 # The extra of setup.cfg that brings a package.
 _EXTRAS = {'onnx': 'export', 'onnxscript': 'export', 'onnxruntime': 'onnxruntime',
@@ -152,19 +152,53 @@ def _add_eval(commands: argparse._SubParsersAction) -> None:
     parser.add_argument('--json', metavar='FILE', help='write the scores as JSON')
     parser.add_argument('--report', metavar='FILE', help='write a report with pictures as HTML')
     _add_model(parser)
+    _add_bag_options(parser.add_argument_group('bags'))
+
+
+def _add_bag_options(group: argparse._ArgumentGroup) -> None:
+    """Add the fields of sources.bag_options.BagOptions, which checks them, under their names."""
+    def add(flag: str, dest: str, metavar: str, text: str, **more: Any) -> None:
+        group.add_argument(flag, dest=dest, metavar=metavar, help=text,
+                           default=argparse.SUPPRESS, **more)
+    add('--topic', 'topic', 'TOPIC', 'of the images (default: the only one)')
+    add('--truth-topic', 'truth_topic', 'TOPIC',
+        'of the true labels (default: the one that ends in label_image, labels or truth)')
+    add('--truth-dir', 'truth_dir', 'DIR', 'folder of PNG files with the true labels')
+    add('--truth-by', 'truth_by', 'HOW',
+        'match those files by stamp (NANOSECONDS.png or SECONDS_NANOSECONDS.png) or by order '
+        '(default: stamp)')
+    add('--tolerance', 'tolerance_s', 'SECONDS',
+        'by how much such a name may differ from the stamp (default: 0)', type=float)
+    add('--truth-coding', 'truth_coding', 'CODING',
+        'pixels hold train-ids, ids or colors (default: train-ids)')
+    add('--truth-space', 'truth_space', 'SPACE', 'label space (default: as the bag tells)')
+    add('--start', 'start_s', 'SECONDS', "from here on, after the bag's start", type=float)
+    add('--end', 'end_s', 'SECONDS', "up to here, exclusive, after the bag's start", type=float)
+    add('--stride', 'stride', 'N', 'every N-th image (default: 1)', type=int)
+    add('--predictions', 'predictions', 'TOPIC',
+        'score the label images recorded there; no model is used')
+    add('--predictions-coding', 'predictions_coding', 'CODING', 'as --truth-coding')
+    add('--predictions-space', 'predictions_space', 'SPACE', "label space (default: the truth's)")
 
 
 def _evaluate(args: argparse.Namespace) -> None:
+    from dataclasses import fields
+
     from frm_seg_ros.segmenter import mode_text
-    from frm_seg_ros.tools.evaluate import map_facts, run_evaluation, score_table
+    from frm_seg_ros.sources.bag_options import BagOptions
+    from frm_seg_ros.tools.evaluate import map_facts, option_facts, run_evaluation, score_table
+    names = {field.name for field in fields(BagOptions)}
+    options = BagOptions(**{key: value for key, value in vars(args).items() if key in names})
     result = run_evaluation(
         args.source, args.model, backend=args.backend, device=args.device, size=args.size,
-        scales=args.scales, flip=args.flip, map_path=args.map, json_path=args.json,
-        report_path=args.report, command=args.command_line)
-    for name, text in map_facts(result).items():
+        scales=args.scales, flip=args.flip, map_path=args.map,
+        bag_options=options, json_path=args.json, report_path=args.report,
+        command=args.command_line)
+    for name, text in {**map_facts(result), **option_facts(result)}.items():
         print(f'{name}: {text}')
     print(score_table(result))
-    print(f'run at {mode_text(args.scales, args.flip)}')
+    if not options.predictions:
+        print(f'run at {mode_text(args.scales, args.flip)}')
     for path in filter(None, (args.json, args.report)):
         print(f'written: {path}')
 

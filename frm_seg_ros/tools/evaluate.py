@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,21 @@ import numpy as np
 
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.files import atomic_path
-from frm_seg_ros.core.frame import Frame
+from frm_seg_ros.core.frame import Frame, Prediction
 from frm_seg_ros.core.label_map import LabelMap
 from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.core.metrics import Scores
-from frm_seg_ros.segmenter import PLAIN, Segmenter, mode_text
+from frm_seg_ros.segmenter import PLAIN, Segmenter
+from frm_seg_ros.sources.bag_options import BagOptions
 from frm_seg_ros.sources.base import FrameSource, open_source
 from frm_seg_ros.tools.details import details, number
 from frm_seg_ros.tools.evaluation import Evaluation
 from frm_seg_ros.tools.progress import track
-from frm_seg_ros.tools.report import model_facts, write_report
+from frm_seg_ros.tools.report import write_report
+from frm_seg_ros.tools.subject import Subject, label_frame, model_subject, recorded_subject
 
-_NO_TRUTH = ('the source has no truth, so that nothing can be scored: use predict, or name a '
-             'source with labels')
+_NO_TRUTH = ('the source has no truth or does not tell its label space, so that nothing can be '
+             'scored: use predict, or name a source with labels, and --truth-space for a bag')
 
 
 def evaluate(source: FrameSource, segmenter: Segmenter,
@@ -41,15 +44,38 @@ def evaluate(source: FrameSource, segmenter: Segmenter,
     """
     if label_map is None:
         check_label_spaces(source.label_space, segmenter.label_space)
+    return score(source, lambda frame: label_frame(segmenter, frame), label_map)[0]
+
+
+def score(source: FrameSource, predict: Callable[[Frame], Prediction | None],
+          label_map: LabelMap | None) -> tuple[Evaluation, dict[str, int]]:
+    """Score what `predict` tells of every frame of the source that has a truth.
+
+    Args:
+        source: frames with truth.
+        predict: labels a frame; None where it has no labels.
+        label_map: from the space of the labels to that of the truth; None where they are one.
+
+    Returns:
+        What was learnt, and how many frames were left out: without `truth`, without `prediction`.
+
+    Raises:
+        ConfigError: if no frame has both.
+    """
     evaluation = Evaluation(source.label_space, len(source))
+    unmatched = {'truth': 0, 'prediction': 0}
     for frame in track(source, len(source), 'frames'):
-        if frame.truth is not None:
-            labels = segmenter([frame.image])[0].labels
-            evaluation.add(*in_truth_space(frame, labels, label_map))
+        prediction = None if frame.truth is None else predict(frame)
+        if prediction is None:
+            unmatched['truth' if frame.truth is None else 'prediction'] += 1
+        else:
+            evaluation.add(*in_truth_space(frame, prediction.labels, label_map),
+                           prediction.confidence)
     if not evaluation.series:
-        raise ConfigError('no frame of the source has a truth, so that nothing can be scored: '
-                          'name a source with labels')
-    return evaluation
+        raise ConfigError('no frame of the source has a truth and a prediction, so that nothing '
+                          f'can be scored: {unmatched["truth"]} have no truth, '
+                          f'{unmatched["prediction"]} no prediction of their stamp')
+    return evaluation, unmatched
 
 
 def in_truth_space(frame: Frame, labels: np.ndarray,
@@ -105,13 +131,13 @@ def check_label_spaces(truth: LabelSpace | None, model: LabelSpace) -> None:
 def run_evaluation(source_text: str, model: str, *, backend: str = 'auto', device: str = 'auto',
                    size: tuple[int, int] | None = None, scales: Sequence[float] = PLAIN,
                    flip: bool = False, map_path: str | None = None,
-                   json_path: str | None = None, report_path: str | None = None,
-                   command: str = '') -> dict[str, Any]:
+                   bag_options: BagOptions | None = None, json_path: str | None = None,
+                   report_path: str | None = None, command: str = '') -> dict[str, Any]:
     """Do what `frm-seg eval` does; return what its JSON file holds.
 
     Args:
         source_text: such as `camvid:ROOT:val`.
-        model: name of a model or its folder.
+        model: name of a model or its folder; not used where the options name predictions.
         backend: as in `Segmenter.open`.
         device: likewise.
         size: likewise.
@@ -119,6 +145,7 @@ def run_evaluation(source_text: str, model: str, *, backend: str = 'auto', devic
         flip: likewise.
         map_path: file of the label map, where truth and model differ in their space and the
             shipped map is not wanted.
+        bag_options: what else is wanted of a bag.
         json_path: where the JSON goes, if anywhere.
         report_path: where the HTML report goes, if anywhere.
         command: the exact command, for the record.
@@ -126,28 +153,34 @@ def run_evaluation(source_text: str, model: str, *, backend: str = 'auto', devic
     Raises:
         ConfigError: if source or model are wrong or do not fit each other.
     """
-    source = open_source(source_text)
-    segmenter = Segmenter.open(model, backend, device, size, scales, flip)
-    try:
-        label_map = find_label_map(source.label_space, segmenter.label_space, map_path)
-        evaluation = evaluate(source, segmenter, label_map)
-        result = {**summarise(evaluation, source_text, segmenter, command),
-                  **scored_classes(evaluation.label_space, label_map)}
-    finally:
-        segmenter.close()
+    source = open_source(source_text, bag_options)
+    with ExitStack() as stack:
+        if bag_options and bag_options.predictions:
+            subject = recorded_subject(source, bag_options.predictions)
+        else:
+            segmenter = Segmenter.open(model, backend, device, size, scales, flip)
+            stack.callback(segmenter.close)
+            subject = model_subject(segmenter)
+        label_map = find_label_map(source.label_space, subject.label_space, map_path)
+        evaluation, unmatched = score(source, subject.predict, label_map)
+    result = {
+        **summarise(evaluation, source_text, subject, command),
+        **scored_classes(evaluation.label_space, label_map),
+        'unmatched': unmatched,
+        'bag_options': bag_options.told if bag_options else {},
+    }
     if json_path:
         write_json(json_path, result)
     if report_path:
-        facts = {**map_facts(result), 'source': source_text, 'frames': str(len(evaluation.series)),
-                 'backend': segmenter.chosen, 'run at': mode_text(scales, flip),
-                 **model_facts(segmenter.card, segmenter.size)}
+        facts = {**map_facts(result), 'source': source_text, **option_facts(result),
+                 'frames': str(len(evaluation.series)), **subject.facts}
         common = f', over {len(label_map.classes)} common classes' if label_map else ''
-        write_report(report_path, evaluation, f'{segmenter.card.name} on {source_text}{common}',
+        write_report(report_path, evaluation, f'{subject.name} on {source_text}{common}',
                      command, facts)
     return result
 
 
-def summarise(evaluation: Evaluation, source_text: str, segmenter: Segmenter,
+def summarise(evaluation: Evaluation, source_text: str, subject: Subject,
               command: str) -> dict[str, Any]:
     """Put the scores and where they come from into a dict for JSON; None stands for NaN."""
     return {
@@ -155,16 +188,20 @@ def summarise(evaluation: Evaluation, source_text: str, segmenter: Segmenter,
         'confusion': evaluation.confusion.counts.tolist(),
         'frames': len(evaluation.series),
         'source': source_text,
-        'model': segmenter.card.name,
-        'model_sha256': segmenter.card.sha256,
-        'backend': segmenter.backend.name,
-        'size': list(segmenter.size),
-        'scales': list(segmenter.scales),
-        'flip': segmenter.flip,
+        **subject.record,
         'label_space': evaluation.label_space.name,
         'command': command,
         **details(evaluation),
     }
+
+
+def option_facts(result: Mapping[str, Any]) -> dict[str, str]:
+    """Tell in words what was wanted of a bag, and which frames were left out."""
+    facts = {name: str(value) for name, value in result['bag_options'].items()}
+    for name, count in result['unmatched'].items():
+        if count:
+            facts[f'frames left out, without {name}'] = str(count)
+    return facts
 
 
 def scored_classes(truth: LabelSpace, label_map: LabelMap | None) -> dict[str, Any]:

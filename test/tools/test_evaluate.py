@@ -9,12 +9,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from frm_seg_ros.cli import main
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.frame import Frame, Prediction
 from frm_seg_ros.core.label_map import LabelMap
 from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.core.metrics import ConfusionMatrix
 from frm_seg_ros.tools import evaluate as module
+from frm_seg_ros.tools import make_bag
 from frm_seg_ros.tools.details import details
 from frm_seg_ros.tools.evaluate import evaluate, find_label_map, run_evaluation, score_table
 from frm_seg_ros.tools.evaluation import Evaluation
@@ -55,11 +57,13 @@ class FakeSegmenter:
     scales, flip = (0.5, 1.0), True
     chosen = 'backend fake on cpu, as asked for'
     backend = SimpleNamespace(name='fake')
-    card = SimpleNamespace(name='fake model', sha256='ab' * 32)
+    card = SimpleNamespace(name='fake model', sha256='ab' * 32, label_space='camvid', files={},
+                           trained_on='nothing', command='none', licence='none')
     closed = False
 
-    def __call__(self, images: list[np.ndarray]) -> list[Prediction]:
-        return [Prediction(np.ascontiguousarray(image[:, :, 0])) for image in images]
+    def __call__(self, images: list[np.ndarray], confidence: bool = False) -> list[Prediction]:
+        sure = np.full(images[0].shape[:2], 204, np.uint8) if confidence else None
+        return [Prediction(np.ascontiguousarray(image[:, :, 0]), sure) for image in images]
 
     def close(self) -> None:
         self.closed = True
@@ -90,14 +94,17 @@ def test_of_equally_bad_frames_the_first_are_kept() -> None:
 
 
 def test_frames_without_truth_are_left_out() -> None:
-    evaluation = evaluate(FakeSource([0, 4, 2], unlabelled=(1,)), FakeSegmenter())
+    segmenter = FakeSegmenter()
+    evaluation, unmatched = module.score(FakeSource([0, 4, 2], unlabelled=(1,)),
+                                         lambda frame: segmenter([frame.image], True)[0], None)
+    assert unmatched == {'truth': 1, 'prediction': 0}
     assert [score.stamp_ns for score in evaluation.series] == [0, 2 * STEP_NS]
 
 
 @pytest.mark.parametrize('source, words', [
     (FakeSource([0], LabelSpace.load('cityscapes')), 'label space cityscapes.*in camvid'),
     (FakeSource([0], None), 'has no truth'),
-    (FakeSource([0, 0], unlabelled=(0, 1)), 'no frame of the source has a truth'),
+    (FakeSource([0, 0], unlabelled=(0, 1)), 'no frame .* has a truth.* 2 have no truth'),
 ])
 def test_sources_that_cannot_be_scored_are_refused(source: FakeSource, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
@@ -106,7 +113,7 @@ def test_sources_that_cannot_be_scored_are_refused(source: FakeSource, words: st
 
 def test_json_holds_what_is_promised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     segmenter = FakeSegmenter()
-    monkeypatch.setattr(module, 'open_source', lambda text: FakeSource([0, 4]))
+    monkeypatch.setattr(module, 'open_source', lambda *args: FakeSource([0, 4]))
     monkeypatch.setattr(module.Segmenter, 'open', lambda *args: segmenter)
     path = tmp_path / 'deep' / 'scores.json'
     result = run_evaluation('fake:1', 'any', json_path=str(path), command='frm-seg eval fake:1')
@@ -129,7 +136,8 @@ def test_json_holds_what_is_promised(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert read == {'frames': 2, 'source': 'fake:1', 'model': 'fake model',
                     'model_sha256': 'ab' * 32, 'backend': 'fake', 'size': [64, 64],
                     'scales': [0.5, 1.0], 'flip': True, 'label_space': 'camvid',
-                    'map': None, 'classes': SPACE.names,
+                    'map': None, 'classes': SPACE.names, 'predictions': None,
+                    'unmatched': {'truth': 0, 'prediction': 0}, 'bag_options': {},
                     'command': 'frm-seg eval fake:1'}
     assert 'car                   1.000' in score_table(result)
     assert 'tree                      -' in score_table(result)
@@ -176,9 +184,8 @@ def own_map(path: Path, unmapped: tuple[str, ...] = ()) -> Path:
 def test_a_model_of_another_space_is_scored_over_the_common_classes(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unmapped: tuple[str, ...],
         sidewalk: float, vegetation: float | None, accuracy: float) -> None:
-    monkeypatch.setattr(module, 'open_source', lambda text: CityscapesSource())
+    monkeypatch.setattr(module, 'open_source', lambda *args: CityscapesSource())
     monkeypatch.setattr(module.Segmenter, 'open', lambda *args: FakeSegmenter())
-    monkeypatch.setattr(module, 'model_facts', lambda *args: {})
     path = own_map(tmp_path / 'own.yaml', unmapped) if unmapped else None
     report = tmp_path / 'report.html'
     result = run_evaluation('fake:1', 'any', map_path=path and str(path), report_path=str(report))
@@ -207,6 +214,61 @@ def test_the_map_is_looked_for_only_where_spaces_differ() -> None:
         find_label_map(SPACE, bdd)
     with pytest.raises(ConfigError, match='has no truth'):
         find_label_map(None, bdd)
+
+
+TOPIC = '/camera/label_image'
+
+
+@pytest.fixture
+def drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Write a bag of four frames whose images hold 0, 4, 2 and 6 wrong answers of 19 or 20."""
+    frames = FakeSource([0, 4, 2, 6], SPACE, unlabelled=(3,))
+    monkeypatch.setattr(make_bag, 'open_source', lambda text: frames)
+    make_bag.make_bag('fake:1', tmp_path / 'bag')
+    monkeypatch.setattr(module.Segmenter, 'open', lambda *args: FakeSegmenter())
+    return str(tmp_path / 'bag')
+
+
+@pytest.mark.parametrize('options, frames, wrong, left_out', [
+    ([], 3, 6, {'truth': 1, 'prediction': 0}),
+    (['--stride', '2'], 2, 2, {'truth': 0, 'prediction': 0}),
+    (['--start', '0.1', '--end', '0.3'], 2, 6, {'truth': 0, 'prediction': 0}),
+    (['--truth-topic', TOPIC, '--predictions', TOPIC], 3, 0, {'truth': 1, 'prediction': 0}),
+    (['--truth-topic', TOPIC, '--predictions', TOPIC, '--predictions-space', 'cityscapes',
+      '--start', '0.2'], 1, 19, {'truth': 1, 'prediction': 0}),
+])
+def test_options_for_bags(drive: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                          options: list[str], frames: int, wrong: int,
+                          left_out: dict[str, int]) -> None:
+    """Read as Cityscapes, 3 and 8 are wall and vegetation: building and tree, thus all wrong."""
+    path, report = tmp_path / 'a.json', tmp_path / 'a.html'
+    assert main(['eval', f'bag:{drive}', '--json', str(path), '--report', str(report),
+                 *options]) == 0
+    read, said = json.loads(path.read_text()), capsys.readouterr().out
+    counts = np.array(read['confusion'])
+    assert (read['frames'], counts.sum()) == (frames, 19 * frames)
+    assert counts.sum() - counts.trace() == wrong
+    assert read['unmatched'] == left_out
+    assert ('without truth: 1' in said) == (left_out['truth'] == 1)
+    recorded = '--predictions' in options
+    assert (read['model'], read['predictions']) == (
+        (None, TOPIC) if recorded else ('fake model', None))
+    assert (f'{TOPIC} on bag:' if recorded else 'fake model on bag:') in report.read_text()
+    assert ('run at' in said) != recorded
+
+
+def test_frames_without_recorded_labels_are_counted() -> None:
+    labels = iter([Prediction(np.full((4, 5), 3, np.uint8)), None])
+    evaluation, unmatched = module.score(FakeSource([0, 0]), lambda frame: next(labels), None)
+    assert (len(evaluation.series), unmatched) == (1, {'truth': 0, 'prediction': 1})
+    with pytest.raises(ConfigError, match='0 have no truth, 2 no prediction'):
+        module.score(FakeSource([0, 0]), lambda frame: None, None)
+
+
+def test_options_for_bags_are_refused_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(['eval', 'synthetic:1:1', '--stride', '2', '--topic', '/a']) == 2
+    assert "'synthetic:1:1' is no bag, but topic, stride can be told of bags only" in \
+        capsys.readouterr().err
 
 
 def test_an_evaluation_of_nothing_has_no_samples() -> None:
