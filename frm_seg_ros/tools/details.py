@@ -1,10 +1,12 @@
 """What the JSON of an evaluation holds beside the scores of its confusion matrix."""
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from frm_seg_ros.core.boundary import TOLERANCE, BoundaryCounts
 from frm_seg_ros.core.calibration import CalibrationCounts
+from frm_seg_ros.core.confused import confused_pairs
 from frm_seg_ros.tools.evaluation import Evaluation
 
 
@@ -14,6 +16,7 @@ def details(evaluation: Evaluation) -> dict[str, Any]:
     All is derived from whole numbers that are in the dict too and add up over parts.
     """
     return {
+        'confused_pairs': [asdict(pair) for pair in confused_pairs(evaluation.confusion)],
         'boundary': _boundary(evaluation.boundary),
         'calibration': _calibration(evaluation.calibration),
     }

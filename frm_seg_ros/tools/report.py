@@ -11,10 +11,11 @@ import numpy as np
 
 from frm_seg_ros.core.boundary import TOLERANCE
 from frm_seg_ros.core.calibration import Calibration
+from frm_seg_ros.core.confused import confused_pairs
 from frm_seg_ros.core.draw import colorize
 from frm_seg_ros.core.files import atomic_path
 from frm_seg_ros.core.label_space import IGNORE, LabelSpace
-from frm_seg_ros.core.metrics import mean_of_valid
+from frm_seg_ros.core.metrics import ConfusionMatrix, mean_of_valid
 from frm_seg_ros.core.model_card import ModelCard
 from frm_seg_ros.tools import report_charts as charts
 from frm_seg_ros.tools.evaluation import Evaluation, Sample
@@ -75,6 +76,8 @@ def write_report(path: str | Path, evaluation: Evaluation, title: str, command: 
         _calibration(evaluation.calibration.scores()),
         section('Confusion', charts.confusion_table(evaluation.confusion),
                 'Percent of the true class (row) by predicted class (column).'),
+        section('Most confused', _confused(evaluation.confusion),
+                'The pairs of classes with most wrong pixels.'),
         section('Colours', charts.legend(classes)),
         section('Worst frames', _gallery(evaluation.worst, evaluation.label_space)),
         section('Frames along the way', _gallery(evaluation.even, evaluation.label_space)),
@@ -97,6 +100,14 @@ def _series(evaluation: Evaluation) -> str:
     if np.all(np.diff(stamps) > 0):
         return charts.curve(((stamps - stamps[0]) * 1e-9).tolist(), values, 's')
     return charts.curve(list(range(len(values))), values, 'frames')
+
+
+def _confused(matrix: ConfusionMatrix) -> str:
+    """List the pairs that are confused most; one line where all is right."""
+    rows = [[pair.truth, pair.predicted, f'{pair.pixels:,}', f'{pair.share:.1%}']
+            for pair in confused_pairs(matrix)]
+    head = ['truth', 'predicted', 'pixels', 'share of the true class']
+    return table(head, rows) if rows else '<p>No pixel is wrong.</p>'
 
 
 def _calibration(calibration: Calibration) -> str:

@@ -7,6 +7,7 @@ from html import escape
 import numpy as np
 
 from frm_seg_ros.core.calibration import Calibration
+from frm_seg_ros.core.confused import UNLABELLED
 from frm_seg_ros.core.label_space import Label
 from frm_seg_ros.core.metrics import ConfusionMatrix
 
@@ -40,7 +41,7 @@ def _bar(label: Label, value: float) -> str:
 
 def confusion_table(matrix: ConfusionMatrix) -> str:
     """Draw the matrix with every row in percent of its truth; rows without truth are left out."""
-    names = [*(label.name for label in matrix.classes), 'unlabelled']
+    names = [*(label.name for label in matrix.classes), UNLABELLED]
     head = ''.join(f'<th>{escape(name)}</th>' for name in names)
     rows = ''
     for label, counts in zip(matrix.classes, matrix.counts):

@@ -38,6 +38,11 @@ def test_boundary() -> None:
                      'frames': [4, 4, 0, 4]}
 
 
+def test_confused_pairs() -> None:
+    assert details(make_evaluation(3))['confused_pairs'] == [
+        {'truth': 'road', 'predicted': 'car', 'pixels': 24, 'share': 24 / 120}]
+
+
 def test_calibration() -> None:
     found = details(make_evaluation(3))['calibration']
     # sure and all right; sure to 0.8 and 72 of 80 right; to 0.6 and 64 of 80 right

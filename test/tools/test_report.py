@@ -120,6 +120,13 @@ def test_boundary_figures(report: Reader) -> None:
     assert after(report, 'Boundary F by class', 'never') == '–'
 
 
+def test_confused_figures(report: Reader, tmp_path: Path) -> None:
+    texts = report.text[report.text.index('Most confused'):]
+    assert texts[texts.index('ro<ad'):][:4] == ['ro<ad', 'car', '1,500', '41.7%']
+    write_report(tmp_path / 'r.html', make_evaluation(1), 't', 'c', {})
+    assert 'No pixel is wrong.' in read_report(tmp_path / 'r.html').text
+
+
 def test_calibration_figures(report: Reader) -> None:
     # wrong of the sure 3600: 0 + 200 + 400; of those sure to 0.8: 100 + 300 + 500
     assert 'Expected calibration error 0.108.' in ' '.join(report.text)
