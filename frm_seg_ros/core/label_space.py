@@ -109,7 +109,7 @@ class LabelSpace:
         return table
 
     def to_yaml(self) -> str:
-        """Write the label space as the text of a file that `load` reads."""
+        """Write the label space as the text that `parse` reads."""
         rows = [{**asdict(label), 'color': list(label.color)} for label in self.labels]
         return yaml.safe_dump({'name': self.name, 'labels': rows}, sort_keys=False, width=99,
                               default_flow_style=None)
@@ -130,22 +130,36 @@ class LabelSpace:
                 raise ConfigError(f'no label space is called {name}: take one of {known}, or '
                                   'name a YAML file')
         try:
-            facts = yaml.safe_load(path.read_text(encoding='utf-8'))
+            text = path.read_text(encoding='utf-8')
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f'the label space {path} cannot be read: {error}: restore the file, '
+                              'or name another') from error
+        return cls.parse(text, str(path))
+
+    @classmethod
+    def parse(cls, text: str, where: str) -> LabelSpace:
+        """Read a label space from the text of a YAML file, which `where` names in an error.
+
+        Raises:
+            ConfigError: if it is not a label space.
+        """
+        try:
+            facts = yaml.safe_load(text)
             rows = tuple(
                 Label(str(row['name']), int(row['id']), int(row['train_id']),
                       str(row['category']), _color(row['color'])) for row in facts['labels'])
             return cls(str(facts['name']), rows)
-        except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, ConfigError):
                 raise
             raise ConfigError(
-                f'{path} is not a label space ({type(error).__name__}: {error}): it needs name, '
+                f'{where} is not a label space ({type(error).__name__}: {error}): it needs name, '
                 'and labels with name, id, train_id, category and color in every row') from error
 
 
 def names_file(name: str | Path) -> bool:
     """Tell whether a label space is named by its YAML file, not as one of the shipped ones."""
-    return Path(name).suffix == '.yaml'
+    return Path(name).suffix in ('.yaml', '.yml')
 
 
 def _color(value: list[int]) -> tuple[int, int, int]:

@@ -70,7 +70,7 @@ def _contents(bag: Bag) -> str:
 
 
 def find_label_space(bag: Bag, told: str) -> LabelSpace | None:
-    """Load the label space that was told, else the one that the bag tells, if it does.
+    """Load the label space that was told, else the one that the bag names or holds, if any.
 
     Args:
         bag: where to look.
@@ -82,4 +82,6 @@ def find_label_space(bag: Bag, told: str) -> LabelSpace | None:
     names = {name for name in _filled(bag, STRING) if name.endswith(LABEL_SPACE_ENDING)}
     if not told and names:
         told = next((message.data for _, _, message in bag.messages(names)), '')
+        if '\n' in told:    # no name, but the label space itself
+            return LabelSpace.parse(told, f'the label space in the bag {bag.path}')
     return LabelSpace.load(told) if told else None

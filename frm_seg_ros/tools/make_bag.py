@@ -43,7 +43,7 @@ def make_bag(source_text: str, out: Path | str, rate_hz: float | None = None,
 
     Topics, all stamped alike: IMAGE_TOPIC (Image, rgb8), CAMERA_INFO_TOPIC (CameraInfo of a
     nominal camera, see `camera_matrix`), and where the source has truth, TRUTH_TOPIC (Image, mono8
-    train ids, 255 = ignored) and LABEL_SPACE_TOPIC (String, name of the label space, once,
+    train ids, 255 = ignored) and LABEL_SPACE_TOPIC (String, the label space as YAML, once,
     transient local).
 
     Args:
@@ -169,7 +169,7 @@ class _BagWriter:
         header = self._header(stamp_ns, frame.frame_id)
         if self._label_space and self._space:
             self._put(self._space, stamp_ns, self._make('std_msgs/msg/String',
-                                                        data=self._label_space.name))
+                                                        data=self._label_space.to_yaml()))
             self._space = None      # latched: once is enough
         self._put(self._camera_info, stamp_ns, self._make_camera_info(header, frame))
         self._put(self._image, stamp_ns, self._make_image(header, frame.image, 'rgb8'))

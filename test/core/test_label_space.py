@@ -42,6 +42,12 @@ def test_tables(tmp_path):
     assert {space.to_train_id.dtype, space.to_id.dtype, space.palette.dtype} == {np.dtype('u1')}
 
 
+def test_a_file_may_end_on_yml_and_lie_at_home(tmp_path, monkeypatch):
+    (tmp_path / 'tiny.yml').write_text(GOOD)
+    monkeypatch.setenv('HOME', str(tmp_path))
+    assert LabelSpace.load('~/tiny.yml').name == 'tiny'
+
+
 def test_what_is_written_is_read(tmp_path):
     spaces = [load(tmp_path, GOOD), *map(LabelSpace.load, SHIPPED)]
     assert [load(tmp_path, space.to_yaml()) for space in spaces] == spaces
@@ -119,7 +125,7 @@ def test_unknown_name_lists_the_known():
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(ConfigError, match=r'absent\.yaml is not a label space'):
+    with pytest.raises(ConfigError, match=r'absent\.yaml cannot be read'):
         LabelSpace.load(tmp_path / 'absent.yaml')
 
 
