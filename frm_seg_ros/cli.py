@@ -145,7 +145,12 @@ def _predict(args: argparse.Namespace) -> None:
 def _add_eval(commands: argparse._SubParsersAction) -> None:
     parser = _command(commands, 'eval', _evaluate, 'score a model on frames with truth',
                       'frm-seg eval camvid:CamVid:val --model frm_b0_fast --report val.html')
-    parser.add_argument('source', metavar='SOURCE', help=_SOURCE_HELP)
+    parser.add_argument('source', metavar='SOURCE', nargs='?', help=_SOURCE_HELP)
+    parser.add_argument('--shard', metavar='I/N',
+                        help='evaluate frames I, I+N, I+2N ... only, into --json; a part that is '
+                             'there already is not done again')
+    parser.add_argument('--merge', metavar='PART', nargs='+',
+                        help='add up the JSON files of all parts, in place of a SOURCE')
     parser.add_argument('--map', metavar='FILE',
                         help="map from the model's label space to that of the truth (default: the "
                              'shipped one, config/labels/map)')
@@ -182,25 +187,45 @@ def _add_bag_options(group: argparse._ArgumentGroup) -> None:
 
 
 def _evaluate(args: argparse.Namespace) -> None:
-    from dataclasses import fields
-
-    from frm_seg_ros.segmenter import mode_text
-    from frm_seg_ros.sources.bag_options import BagOptions
-    from frm_seg_ros.tools.evaluate import map_facts, option_facts, run_evaluation, score_table
-    names = {field.name for field in fields(BagOptions)}
-    options = BagOptions(**{key: value for key, value in vars(args).items() if key in names})
-    result = run_evaluation(
-        args.source, args.model, backend=args.backend, device=args.device, size=args.size,
-        scales=args.scales, flip=args.flip, map_path=args.map,
-        bag_options=options, json_path=args.json, report_path=args.report,
-        command=args.command_line)
+    from frm_seg_ros.core.errors import ConfigError
+    from frm_seg_ros.tools.evaluate import (
+        map_facts,
+        merge_parts,
+        mode_facts,
+        option_facts,
+        run_evaluation,
+        score_table,
+    )
+    from frm_seg_ros.tools.shards import Shard
+    if bool(args.source) == bool(args.merge):
+        raise ConfigError('name a SOURCE, or parts to --merge, and not both: see frm-seg eval '
+                          '--help')
+    if args.merge and (args.report or args.shard):
+        raise ConfigError('parts that are merged have no pictures and are no part: leave --report '
+                          'and --shard out')
+    if args.merge:
+        result = merge_parts(args.merge, args.json, args.command_line)
+    else:
+        result = run_evaluation(
+            args.source, args.model, backend=args.backend, device=args.device, size=args.size,
+            scales=args.scales, flip=args.flip, map_path=args.map,
+            bag_options=_bag_options(args), shard=Shard.parse(args.shard) if args.shard else None,
+            json_path=args.json, report_path=args.report, command=args.command_line)
     for name, text in {**map_facts(result), **option_facts(result)}.items():
         print(f'{name}: {text}')
     print(score_table(result))
-    if not options.predictions:
-        print(f'run at {mode_text(args.scales, args.flip)}')
+    for name, text in mode_facts(result).items():
+        print(f'{name} {text}')
     for path in filter(None, (args.json, args.report)):
         print(f'written: {path}')
+
+
+def _bag_options(args: argparse.Namespace) -> Any:
+    from dataclasses import fields
+
+    from frm_seg_ros.sources.bag_options import BagOptions
+    names = {field.name for field in fields(BagOptions)}
+    return BagOptions(**{key: value for key, value in vars(args).items() if key in names})
 
 
 def _add_bench(commands: argparse._SubParsersAction) -> None:

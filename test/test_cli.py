@@ -43,7 +43,6 @@ def test_every_command_has_help_with_an_example(command: list[str],
 @pytest.mark.parametrize('line, words', [
     ([], 'COMMAND'),
     (['fly'], "invalid choice: 'fly'"),
-    (['eval'], 'SOURCE'),
     (['eval', 'synthetic:1:1', '--size', '360'], 'HEIGHTxWIDTH'),
     (['export', 'x', '--to', 'paper'], 'paper'),
 ])
@@ -56,6 +55,7 @@ def test_a_wrong_command_line_gets_one_sentence(line: list[str], words: str,
 
 
 @pytest.mark.parametrize('line, words', [
+    (['eval'], 'name a SOURCE'),
     (['eval', 'nonsense'], "'nonsense' is not a source"),
     (['eval', 'nonsense:1'], "no source is called 'nonsense'"),
     (['predict', 'no/such/file', '--out', 'new'], 'there is no no/such/file'),

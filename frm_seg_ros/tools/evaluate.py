@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,14 +17,17 @@ from frm_seg_ros.core.frame import Frame, Prediction
 from frm_seg_ros.core.label_map import LabelMap
 from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.core.metrics import Scores
-from frm_seg_ros.segmenter import PLAIN, Segmenter
+from frm_seg_ros.segmenter import PLAIN, Segmenter, mode_text
 from frm_seg_ros.sources.bag_options import BagOptions
 from frm_seg_ros.sources.base import FrameSource, open_source
 from frm_seg_ros.tools.details import details, number
 from frm_seg_ros.tools.evaluation import Evaluation
 from frm_seg_ros.tools.progress import track
 from frm_seg_ros.tools.report import write_report
-from frm_seg_ros.tools.subject import Subject, label_frame, model_subject, recorded_subject
+from frm_seg_ros.tools.shards import Shard, ShardSource, find_done, read_parts, sum_parts
+from frm_seg_ros.tools.subject import label_frame, model_subject, recorded_subject
+
+_log = logging.getLogger(__name__)
 
 _NO_TRUTH = ('the source has no truth or does not tell its label space, so that nothing can be '
              'scored: use predict, or name a source with labels, and --truth-space for a bag')
@@ -44,7 +48,9 @@ def evaluate(source: FrameSource, segmenter: Segmenter,
     """
     if label_map is None:
         check_label_spaces(source.label_space, segmenter.label_space)
-    return score(source, lambda frame: label_frame(segmenter, frame), label_map)[0]
+    evaluation, unmatched = score(source, lambda frame: label_frame(segmenter, frame), label_map)
+    _check_scored(len(evaluation.series), unmatched)
+    return evaluation
 
 
 def score(source: FrameSource, predict: Callable[[Frame], Prediction | None],
@@ -58,9 +64,6 @@ def score(source: FrameSource, predict: Callable[[Frame], Prediction | None],
 
     Returns:
         What was learnt, and how many frames were left out: without `truth`, without `prediction`.
-
-    Raises:
-        ConfigError: if no frame has both.
     """
     evaluation = Evaluation(source.label_space, len(source))
     unmatched = {'truth': 0, 'prediction': 0}
@@ -71,11 +74,14 @@ def score(source: FrameSource, predict: Callable[[Frame], Prediction | None],
         else:
             evaluation.add(*in_truth_space(frame, prediction.labels, label_map),
                            prediction.confidence)
-    if not evaluation.series:
+    return evaluation, unmatched
+
+
+def _check_scored(frames: int, unmatched: Mapping[str, int]) -> None:
+    if not frames:
         raise ConfigError('no frame of the source has a truth and a prediction, so that nothing '
                           f'can be scored: {unmatched["truth"]} have no truth, '
                           f'{unmatched["prediction"]} no prediction of their stamp')
-    return evaluation, unmatched
 
 
 def in_truth_space(frame: Frame, labels: np.ndarray,
@@ -131,8 +137,9 @@ def check_label_spaces(truth: LabelSpace | None, model: LabelSpace) -> None:
 def run_evaluation(source_text: str, model: str, *, backend: str = 'auto', device: str = 'auto',
                    size: tuple[int, int] | None = None, scales: Sequence[float] = PLAIN,
                    flip: bool = False, map_path: str | None = None,
-                   bag_options: BagOptions | None = None, json_path: str | None = None,
-                   report_path: str | None = None, command: str = '') -> dict[str, Any]:
+                   bag_options: BagOptions | None = None, shard: Shard | None = None,
+                   json_path: str | None = None, report_path: str | None = None,
+                   command: str = '') -> dict[str, Any]:
     """Do what `frm-seg eval` does; return what its JSON file holds.
 
     Args:
@@ -146,6 +153,8 @@ def run_evaluation(source_text: str, model: str, *, backend: str = 'auto', devic
         map_path: file of the label map, where truth and model differ in their space and the
             shipped map is not wanted.
         bag_options: what else is wanted of a bag.
+        shard: the part to evaluate, for `merge_parts`; needs `json_path`, no report. Where that
+            file holds this very part already, it is not done again.
         json_path: where the JSON goes, if anywhere.
         report_path: where the HTML report goes, if anywhere.
         command: the exact command, for the record.
@@ -153,6 +162,9 @@ def run_evaluation(source_text: str, model: str, *, backend: str = 'auto', devic
     Raises:
         ConfigError: if source or model are wrong or do not fit each other.
     """
+    if shard and (report_path or not json_path):
+        raise ConfigError('a part of an evaluation goes into a JSON file and has no report: name '
+                          'the file with --json, and leave --report out')
     source = open_source(source_text, bag_options)
     with ExitStack() as stack:
         if bag_options and bag_options.predictions:
@@ -162,13 +174,24 @@ def run_evaluation(source_text: str, model: str, *, backend: str = 'auto', devic
             stack.callback(segmenter.close)
             subject = model_subject(segmenter)
         label_map = find_label_map(source.label_space, subject.label_space, map_path)
+        told = {
+            'source': source_text,
+            'bag_options': bag_options.told if bag_options else {},
+            **subject.record,
+            'label_space': source.label_space.name,
+            **scored_classes(source.label_space, label_map),
+        }
+        if shard:
+            told['shard'] = shard.record(source)
+            done = find_done(json_path, told)
+            if done:
+                _log.warning('%s holds this part already, so it is not done again', json_path)
+                return done
+            source = ShardSource(source, shard)
         evaluation, unmatched = score(source, subject.predict, label_map)
-    result = {
-        **summarise(evaluation, source_text, subject, command),
-        **scored_classes(evaluation.label_space, label_map),
-        'unmatched': unmatched,
-        'bag_options': bag_options.told if bag_options else {},
-    }
+    if not shard:
+        _check_scored(len(evaluation.series), unmatched)
+    result = summarise(evaluation, len(evaluation.series), unmatched, told, command)
     if json_path:
         write_json(json_path, result)
     if report_path:
@@ -180,16 +203,47 @@ def run_evaluation(source_text: str, model: str, *, backend: str = 'auto', devic
     return result
 
 
-def summarise(evaluation: Evaluation, source_text: str, subject: Subject,
-              command: str) -> dict[str, Any]:
+def merge_parts(paths: Sequence[str | Path], json_path: str | None = None,
+                command: str = '') -> dict[str, Any]:
+    """Add up the parts of an evaluation; return what `run_evaluation` gives for the whole.
+
+    All scores come from whole numbers, which add up: they are the same to the last digit.
+
+    Args:
+        paths: JSON files of all parts, in any order.
+        json_path: where the JSON goes, if anywhere.
+        command: the exact command, for the record.
+
+    Raises:
+        ConfigError: if a part is missing, there twice or of another evaluation.
+    """
+    parts = read_parts(paths, _told)
+    unmatched = {key: sum(part['unmatched'][key] for part in parts)
+                 for key in parts[0]['unmatched']}
+    frames = sum(part['frames'] for part in parts)
+    _check_scored(frames, unmatched)
+    result = summarise(sum_parts(parts), frames, unmatched, _told(parts[0]), command)
+    if json_path:
+        write_json(json_path, result)
+    return result
+
+
+def _told(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick what all parts of an evaluation have alike."""
+    return {key: result[key] for key in (
+        'source', 'bag_options', 'model', 'model_sha256', 'backend', 'size', 'scales', 'flip',
+        'predictions', 'label_space', 'map', 'classes')}
+
+
+def summarise(evaluation: Evaluation, frames: int, unmatched: Mapping[str, int],
+              told: Mapping[str, Any], command: str) -> dict[str, Any]:
     """Put the scores and where they come from into a dict for JSON; None stands for NaN."""
     return {
         **score_dict(evaluation.confusion.scores()),
         'confusion': evaluation.confusion.counts.tolist(),
-        'frames': len(evaluation.series),
-        'source': source_text,
-        **subject.record,
-        'label_space': evaluation.label_space.name,
+        'frames': frames,
+        'unmatched': dict(unmatched),
+        **told,
         'command': command,
         **details(evaluation),
     }
@@ -202,6 +256,11 @@ def option_facts(result: Mapping[str, Any]) -> dict[str, str]:
         if count:
             facts[f'frames left out, without {name}'] = str(count)
     return facts
+
+
+def mode_facts(result: Mapping[str, Any]) -> dict[str, str]:
+    """Tell in words how the images were run; nothing where no model ran."""
+    return {'run at': mode_text(result['scales'], result['flip'])} if result['scales'] else {}
 
 
 def scored_classes(truth: LabelSpace, label_map: LabelMap | None) -> dict[str, Any]:
