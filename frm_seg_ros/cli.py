@@ -188,14 +188,8 @@ def _add_bag_options(group: argparse._ArgumentGroup) -> None:
 
 def _evaluate(args: argparse.Namespace) -> None:
     from frm_seg_ros.core.errors import ConfigError
-    from frm_seg_ros.tools.evaluate import (
-        map_facts,
-        merge_parts,
-        mode_facts,
-        option_facts,
-        run_evaluation,
-        score_table,
-    )
+    from frm_seg_ros.tools.evaluate import merge_parts, run_evaluation
+    from frm_seg_ros.tools.score_text import map_facts, mode_facts, option_facts, score_table
     from frm_seg_ros.tools.shards import Shard
     if bool(args.source) == bool(args.merge):
         raise ConfigError('name a SOURCE, or parts to --merge, and not both: see frm-seg eval '

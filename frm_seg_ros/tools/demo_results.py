@@ -14,10 +14,11 @@ from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.core.model_card import ModelCard
 from frm_seg_ros.sources.bag_file import Bag
 from frm_seg_ros.sources.base import open_source
-from frm_seg_ros.tools.evaluate import score_dict, score_table, write_json
+from frm_seg_ros.tools.evaluate import score_dict, write_json
 from frm_seg_ros.tools.evaluation import Evaluation
 from frm_seg_ros.tools.processes import ChildError
 from frm_seg_ros.tools.report import model_facts, write_report
+from frm_seg_ros.tools.score_text import score_table
 from frm_seg_ros.tools.video import write_video
 
 IMAGE = '/camera/image'

@@ -17,15 +17,16 @@ from frm_seg_ros.core.frame import Frame, Prediction
 from frm_seg_ros.core.label_map import LabelMap
 from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.core.metrics import Scores
-from frm_seg_ros.segmenter import PLAIN, Segmenter, mode_text
+from frm_seg_ros.segmenter import PLAIN, Segmenter
 from frm_seg_ros.sources.bag_options import BagOptions
 from frm_seg_ros.sources.base import FrameSource, open_source
 from frm_seg_ros.tools.details import details, number
 from frm_seg_ros.tools.evaluation import Evaluation
 from frm_seg_ros.tools.progress import track
 from frm_seg_ros.tools.report import write_report
+from frm_seg_ros.tools.score_text import map_facts, option_facts
 from frm_seg_ros.tools.shards import Shard, ShardSource, find_done, read_parts, sum_parts
-from frm_seg_ros.tools.subject import label_frame, model_subject, recorded_subject
+from frm_seg_ros.tools.subject import Subject, label_frame, model_subject, recorded_subject
 
 _log = logging.getLogger(__name__)
 
@@ -174,13 +175,8 @@ def run_evaluation(source_text: str, model: str, *, backend: str = 'auto', devic
             stack.callback(segmenter.close)
             subject = model_subject(segmenter)
         label_map = find_label_map(source.label_space, subject.label_space, map_path)
-        told = {
-            'source': source_text,
-            'bag_options': bag_options.told if bag_options else {},
-            **subject.record,
-            'label_space': source.label_space.name,
-            **scored_classes(source.label_space, label_map),
-        }
+        told = {'source': source_text, 'bag_options': bag_options.told if bag_options else {},
+                **subject.record, **scored_classes(source.label_space, label_map)}
         if shard:
             told['shard'] = shard.record(source)
             done = find_done(json_path, told)
@@ -195,12 +191,17 @@ def run_evaluation(source_text: str, model: str, *, backend: str = 'auto', devic
     if json_path:
         write_json(json_path, result)
     if report_path:
-        facts = {**map_facts(result), 'source': source_text, **option_facts(result),
-                 'frames': str(len(evaluation.series)), **subject.facts}
-        common = f', over {len(label_map.classes)} common classes' if label_map else ''
-        write_report(report_path, evaluation, f'{subject.name} on {source_text}{common}',
-                     command, facts)
+        _report(report_path, evaluation, result, subject)
     return result
+
+
+def _report(path: str, evaluation: Evaluation, result: Mapping[str, Any],
+            subject: Subject) -> None:
+    facts = {**map_facts(result), 'source': result['source'], **option_facts(result),
+             'frames': str(result['frames']), **subject.facts}
+    common = f', over {len(result["classes"])} common classes' if result['map'] else ''
+    write_report(path, evaluation, f'{subject.name} on {result["source"]}{common}',
+                 result['command'], facts)
 
 
 def merge_parts(paths: Sequence[str | Path], json_path: str | None = None,
@@ -249,32 +250,11 @@ def summarise(evaluation: Evaluation, frames: int, unmatched: Mapping[str, int],
     }
 
 
-def option_facts(result: Mapping[str, Any]) -> dict[str, str]:
-    """Tell in words what was wanted of a bag, and which frames were left out."""
-    facts = {name: str(value) for name, value in result['bag_options'].items()}
-    for name, count in result['unmatched'].items():
-        if count:
-            facts[f'frames left out, without {name}'] = str(count)
-    return facts
-
-
-def mode_facts(result: Mapping[str, Any]) -> dict[str, str]:
-    """Tell in words how the images were run; nothing where no model ran."""
-    return {'run at': mode_text(result['scales'], result['flip'])} if result['scales'] else {}
-
-
 def scored_classes(truth: LabelSpace, label_map: LabelMap | None) -> dict[str, Any]:
-    """Tell for JSON which classes count, and by which map: None where no map was needed."""
-    return {'map': label_map.name if label_map else None,
+    """Tell for JSON in which space which classes count, and by which map, None where by none."""
+    return {'label_space': truth.name,
+            'map': label_map.name if label_map else None,
             'classes': list(label_map.classes) if label_map else truth.names}
-
-
-def map_facts(result: Mapping[str, Any]) -> dict[str, str]:
-    """Tell in words of the map in the JSON's dict; nothing where there was none."""
-    if not result['map']:
-        return {}
-    return {'label map': result['map'],
-            f'scored over {len(result["classes"])} common classes': ', '.join(result['classes'])}
 
 
 def score_dict(scores: Scores) -> dict[str, Any]:
@@ -293,11 +273,3 @@ def write_json(path: str | Path, values: Mapping[str, Any]) -> None:
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(values, indent=1, allow_nan=False) + '\n',
                              encoding='utf-8')
-
-
-def score_table(result: Mapping[str, Any]) -> str:
-    """Lay out the scores of `summarise` for a terminal, one class a line."""
-    rows = [(name, result['iou'][name]) for name in result['iou']]
-    rows += [('mIoU', result['miou']), ('pixel accuracy', result['pixel_accuracy'])]
-    return '\n'.join(f'{name:<20} {"     -" if value is None else f"{value:6.3f}"}'
-                     for name, value in rows)

@@ -18,8 +18,9 @@ from frm_seg_ros.core.metrics import ConfusionMatrix
 from frm_seg_ros.tools import evaluate as module
 from frm_seg_ros.tools import make_bag
 from frm_seg_ros.tools.details import details
-from frm_seg_ros.tools.evaluate import evaluate, find_label_map, run_evaluation, score_table
+from frm_seg_ros.tools.evaluate import evaluate, find_label_map, run_evaluation
 from frm_seg_ros.tools.evaluation import Evaluation
+from frm_seg_ros.tools.score_text import score_table
 
 SPACE = LabelSpace.load('camvid')
 STEP_NS = 100_000_000
@@ -249,6 +250,7 @@ def test_options_for_bags(drive: str, tmp_path: Path, capsys: pytest.CaptureFixt
     assert (read['frames'], counts.sum()) == (frames, 19 * frames)
     assert counts.sum() - counts.trace() == wrong
     assert read['unmatched'] == left_out
+    assert sorted(map(str, read['bag_options'].values())) == sorted(options[1::2])
     assert ('without truth: 1' in said) == (left_out['truth'] == 1)
     recorded = '--predictions' in options
     assert (read['model'], read['predictions']) == (
