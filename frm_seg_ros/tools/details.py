@@ -4,6 +4,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from frm_seg_ros.core.bootstrap import LEVEL, RESAMPLES, block_length, miou_interval
 from frm_seg_ros.core.boundary import TOLERANCE, BoundaryCounts
 from frm_seg_ros.core.calibration import CalibrationCounts
 from frm_seg_ros.core.confused import confused_pairs
@@ -16,9 +17,30 @@ def details(evaluation: Evaluation) -> dict[str, Any]:
     All is derived from whole numbers that are in the dict too and add up over parts.
     """
     return {
+        'miou_interval': interval(evaluation),
         'confused_pairs': [asdict(pair) for pair in confused_pairs(evaluation.confusion)],
         'boundary': _boundary(evaluation.boundary),
         'calibration': _calibration(evaluation.calibration),
+        'per_frame': _per_frame(evaluation),
+    }
+
+
+def interval(evaluation: Evaluation) -> dict[str, Any] | None:
+    """Give the interval of mIoU over frames and how it was made; None where there is none."""
+    low, high = miou_interval(evaluation.counts_array())
+    if low != low:
+        return None
+    return {'low': low, 'high': high, 'level': LEVEL, 'resamples': RESAMPLES,
+            'block': block_length(len(evaluation.counts))}
+
+
+def _per_frame(evaluation: Evaluation) -> dict[str, Any]:
+    """List what was counted in every frame."""
+    counts = evaluation.counts_array()
+    return {
+        'stamp_ns': [frame.stamp_ns for frame in evaluation.counts],
+        'intersection': counts[:, 0].tolist(),
+        'union': counts[:, 1].tolist(),
     }
 
 

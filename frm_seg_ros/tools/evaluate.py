@@ -1,7 +1,6 @@
 """Score a model on a source of frames whose truth is known."""
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -22,6 +21,7 @@ from frm_seg_ros.sources.bag_options import BagOptions
 from frm_seg_ros.sources.base import FrameSource, open_source
 from frm_seg_ros.tools.details import details, number
 from frm_seg_ros.tools.evaluation import Evaluation
+from frm_seg_ros.tools.json_text import json_text
 from frm_seg_ros.tools.progress import track
 from frm_seg_ros.tools.report import write_report
 from frm_seg_ros.tools.score_text import map_facts, option_facts
@@ -271,5 +271,4 @@ def score_dict(scores: Scores) -> dict[str, Any]:
 def write_json(path: str | Path, values: Mapping[str, Any]) -> None:
     """Write a JSON file, whole or not at all."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(values, indent=1, allow_nan=False) + '\n',
-                             encoding='utf-8')
+        temporary.write_text(json_text(values), encoding='utf-8')

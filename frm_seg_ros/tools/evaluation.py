@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,18 @@ class FrameScore:
     stamp_ns: int
     miou: float
     pixel_accuracy: float
+
+
+class FrameCounts(NamedTuple):
+    """What was counted in one frame.
+
+    Attributes:
+        stamp_ns: of its image.
+        counts: (2, classes) int64: pixels of intersection and union of every class.
+    """
+
+    stamp_ns: int
+    counts: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,7 @@ class Evaluation:
         boundary: boundary F-scores over all frames.
         calibration: pixels by confidence over the frames that came with it.
         series: scores by frame, in the order in which they came.
+        counts: intersection and union of every class by frame, in the same order.
         even: samples spread evenly over the frames.
     """
 
@@ -66,6 +80,7 @@ class Evaluation:
         self.boundary = BoundaryCounts(label_space.classes)
         self.calibration = CalibrationCounts()
         self.series: list[FrameScore] = []
+        self.counts: list[FrameCounts] = []
         self.even: list[Sample] = []
         self._samples = samples
         self._even_at = set(np.linspace(0, max(expected - 1, 0), samples).astype(int).tolist())
@@ -93,7 +108,13 @@ class Evaluation:
         index = len(self.series)
         score = FrameScore(frame.stamp_ns, scores.miou, scores.pixel_accuracy)
         self.series.append(score)
+        self.counts.append(FrameCounts(frame.stamp_ns, matrix.intersection_and_union()))
         self._keep(Sample(index, score, frame, labels))
+
+    def counts_array(self) -> np.ndarray:
+        """Stack what was counted by frame: (frames, 2, classes) int64."""
+        shape = (len(self.counts), 2, len(self.confusion.classes))
+        return np.array([frame.counts for frame in self.counts], np.int64).reshape(shape)
 
     def _keep(self, sample: Sample) -> None:
         if sample.index in self._even_at:

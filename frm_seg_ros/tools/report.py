@@ -18,6 +18,7 @@ from frm_seg_ros.core.label_space import IGNORE, LabelSpace
 from frm_seg_ros.core.metrics import ConfusionMatrix, mean_of_valid
 from frm_seg_ros.core.model_card import ModelCard
 from frm_seg_ros.tools import report_charts as charts
+from frm_seg_ros.tools.details import interval
 from frm_seg_ros.tools.evaluation import Evaluation, Sample
 from frm_seg_ros.tools.report_page import facts, page, section, table, tiles
 
@@ -63,8 +64,9 @@ def write_report(path: str | Path, evaluation: Evaluation, title: str, command: 
         'boundary F': _number(boundary.f),
         'frames scored': str(len(evaluation.series)),
     }
+    rows = {**_doubt(evaluation), **fact_rows}
     parts = [
-        section('Made by', f'<pre>{escape(command)}</pre>{facts(dict(fact_rows))}'),
+        section('Made by', f'<pre>{escape(command)}</pre>{facts(rows)}'),
         '<div class="pair">',
         section('IoU by class', charts.bars(classes, list(scores.iou.values()))),
         section('mIoU along the recording', _series(evaluation),
@@ -91,6 +93,16 @@ def write_report(path: str | Path, evaluation: Evaluation, title: str, command: 
 
 def _number(value: float) -> str:
     return f'{value:.3f}' if value == value else '–'
+
+
+def _doubt(evaluation: Evaluation) -> dict[str, str]:
+    """Tell how far mIoU may be off; nothing where too few frames were scored."""
+    found = interval(evaluation)
+    if not found:
+        return {}
+    return {f'mIoU, {found["level"]:.0%} interval over frames':
+            f'{found["low"]:.3f} to {found["high"]:.3f} (bootstrap, {found["resamples"]} draws in '
+            f'blocks of {found["block"]}; it knows nothing of other places, weather or cameras)'}
 
 
 def _series(evaluation: Evaluation) -> str:

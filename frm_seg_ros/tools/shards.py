@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.frame import Frame
 from frm_seg_ros.core.label_space import Label, LabelSpace
 from frm_seg_ros.sources.base import FrameSource
-from frm_seg_ros.tools.evaluation import Evaluation
+from frm_seg_ros.tools.evaluation import Evaluation, FrameCounts
 
 
 @dataclass(frozen=True)
@@ -170,4 +171,23 @@ def sum_parts(parts: Sequence[Mapping[str, Any]]) -> Evaluation:
         if known:
             total.calibration.counts += np.array([known['wrong_by_confidence'],
                                                   known['right_by_confidence']])
+    total.counts = _frames_in_order(parts)
     return total
+
+
+def _frames_in_order(parts: Sequence[Mapping[str, Any]]) -> list[FrameCounts]:
+    """Put the frames of all parts in the order of the source.
+
+    Parts take turns where every frame was scored; else the stamps tell, as they do in a bag.
+    """
+    shard = parts[0]['shard']
+    scored = sum(len(part['per_frame']['stamp_ns']) for part in parts)
+    found = []
+    for part in parts:
+        known = part['per_frame']
+        for turn, (stamp_ns, *counts) in enumerate(zip(
+                known['stamp_ns'], known['intersection'], known['union'])):
+            place = turn * shard['count'] + part['shard']['index']
+            found.append((place if scored == shard['of_frames'] else stamp_ns,
+                          FrameCounts(stamp_ns, np.array(counts))))
+    return [frame for _, frame in sorted(found, key=itemgetter(0))]

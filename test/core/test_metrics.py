@@ -105,6 +105,14 @@ def test_rows_are_the_truth_and_the_last_column_is_unlabelled() -> None:
     np.testing.assert_array_equal(matrix.counts, wanted)
 
 
+@pytest.mark.parametrize('name', CASES)
+def test_intersection_and_union_divide_to_iou(name: str) -> None:
+    matrix = make_matrix(*CASES[name])
+    intersection, union = matrix.intersection_and_union()
+    for part, whole, iou in zip(intersection, union, matrix.scores().iou.values()):
+        np.testing.assert_equal(part / whole if whole else math.nan, iou)
+
+
 def test_adding_matrices_equals_counting_everything() -> None:
     parts = [random_case(seed) for seed in (1, 2, 3)]
     total = ConfusionMatrix(SPACE.classes)

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from frm_seg_ros.core.bootstrap import miou_interval
 from frm_seg_ros.core.frame import Frame
 from frm_seg_ros.core.label_space import Label, LabelSpace
 from frm_seg_ros.tools.details import details
@@ -36,6 +37,22 @@ def test_boundary() -> None:
                      'tolerance': 0.0075, 'sums_in_millionths': [1_000_000, 1_000_000, 0,
                                                                  1_000_000],
                      'frames': [4, 4, 0, 4]}
+
+
+def test_per_frame_counts() -> None:
+    assert details(make_evaluation(3))['per_frame'] == {
+        'stamp_ns': [0, 1000, 2000],
+        'intersection': [[40, 40, 0], [32, 40, 0], [24, 40, 0]],
+        'union': [[40, 40, 0], [40, 48, 0], [40, 56, 0]]}
+
+
+def test_interval_of_miou() -> None:
+    evaluation = make_evaluation(5)
+    low, high = miou_interval(evaluation.counts_array())
+    assert details(evaluation)['miou_interval'] == {
+        'low': low, 'high': high, 'level': 0.95, 'resamples': 1000, 'block': 2}
+    assert low < evaluation.confusion.scores().miou < high
+    assert details(make_evaluation(1))['miou_interval'] is None
 
 
 def test_confused_pairs() -> None:

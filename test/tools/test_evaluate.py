@@ -75,6 +75,7 @@ def test_counts_and_series_of_known_answers() -> None:
     counts = evaluation.confusion.counts
     assert (counts[3, 3], counts[3, 0], counts[8, 8], counts.sum()) == (21, 6, 30, 57)
     assert [score.stamp_ns for score in evaluation.series] == [0, STEP_NS, 2 * STEP_NS]
+    assert evaluation.calibration.counts[:, 204].tolist() == [6, 51]
     expected = [1.0, (5 / 9 + 1 + 0) / 3, (7 / 9 + 1 + 0) / 3]
     assert [score.miou for score in evaluation.series] == pytest.approx(expected)
     assert [score.pixel_accuracy for score in evaluation.series] == pytest.approx(
@@ -118,7 +119,9 @@ def test_json_holds_what_is_promised(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(module.Segmenter, 'open', lambda *args: segmenter)
     path = tmp_path / 'deep' / 'scores.json'
     result = run_evaluation('fake:1', 'any', json_path=str(path), command='frm-seg eval fake:1')
-    read = json.loads(path.read_text())
+    text = path.read_text()
+    assert text.startswith('{\n "miou": ') and '\n   [0, 0, 0, 9, ' in text
+    read = json.loads(text)
     assert read == result
     assert segmenter.closed
     matrix = ConfusionMatrix(SPACE.classes)

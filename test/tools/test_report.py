@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from frm_seg_ros.core.bootstrap import miou_interval
 from frm_seg_ros.core.draw import colorize
 from frm_seg_ros.core.frame import Frame
 from frm_seg_ros.core.label_space import Label, LabelSpace
@@ -118,6 +119,14 @@ def test_boundary_figures(report: Reader) -> None:
     assert report.text[report.text.index('boundary F') - 1] == f'{boundary.f:.3f}'
     assert after(report, 'Boundary F by class', 'car') == f'{boundary.by_class["car"]:.3f}'
     assert after(report, 'Boundary F by class', 'never') == '–'
+
+
+def test_interval_of_miou(report: Reader, tmp_path: Path) -> None:
+    low, high = miou_interval(make_evaluation().counts_array())
+    text = report.text[report.text.index('mIoU, 95% interval over frames') + 1]
+    assert text.startswith(f'{low:.3f} to {high:.3f} (bootstrap, 1000 draws in blocks of 2;')
+    write_report(tmp_path / 'r.html', make_evaluation(1), 't', 'c', {})
+    assert 'interval over frames' not in ' '.join(read_report(tmp_path / 'r.html').text)
 
 
 def test_confused_figures(report: Reader, tmp_path: Path) -> None:

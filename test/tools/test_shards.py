@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -92,6 +93,20 @@ def test_the_parts_sum_up_to_the_whole(tmp_path: Path, count: int) -> None:
     merged = merge_parts(run_parts(tmp_path, count)[::-1], str(tmp_path / 'sum.json'))
     assert merged == whole      # every key, every digit
     assert json.loads((tmp_path / 'sum.json').read_text()) == whole
+
+
+def test_parts_take_turns_where_stamps_tell_nothing(tmp_path: Path,
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    class Backwards(Noise):
+        blind = ()
+
+        def __iter__(self) -> Iterator[Frame]:
+            return (replace(frame, stamp_ns=-frame.stamp_ns) for frame in super().__iter__())
+
+    monkeypatch.setattr(module, 'open_source', lambda *_: Backwards())
+    whole = run_evaluation('noise:8', 'any')
+    assert whole['per_frame']['stamp_ns'] == [0, -1, -2, -3, -4, -5, -6, -7]
+    assert merge_parts(run_parts(tmp_path, 3)) == whole
 
 
 @pytest.mark.parametrize('kind', [Noise, Single])
