@@ -49,13 +49,14 @@ def evaluate(source: FrameSource, segmenter: Segmenter,
     """
     if label_map is None:
         check_label_spaces(source.label_space, segmenter.label_space)
-    evaluation, unmatched = score(source, lambda frame: label_frame(segmenter, frame), label_map)
+    evaluation, unmatched, _ = score(source, lambda frame: label_frame(segmenter, frame),
+                                     label_map)
     _check_scored(len(evaluation.series), unmatched)
     return evaluation
 
 
 def score(source: FrameSource, predict: Callable[[Frame], Prediction | None],
-          label_map: LabelMap | None) -> tuple[Evaluation, dict[str, int]]:
+          label_map: LabelMap | None) -> tuple[Evaluation, dict[str, int], list[int]]:
     """Score what `predict` tells of every frame of the source that has a truth.
 
     Args:
@@ -64,18 +65,20 @@ def score(source: FrameSource, predict: Callable[[Frame], Prediction | None],
         label_map: from the space of the labels to that of the truth; None where they are one.
 
     Returns:
-        What was learnt, and how many frames were left out: without `truth`, without `prediction`.
+        What was learnt; how many frames were left out, without `truth`, without `prediction`; and
+        the places of those scored, from 0 on, among all that the source gave.
     """
     evaluation = Evaluation(source.label_space, len(source))
-    unmatched = {'truth': 0, 'prediction': 0}
-    for frame in track(source, len(source), 'frames'):
+    unmatched, scored = {'truth': 0, 'prediction': 0}, []
+    for place, frame in enumerate(track(source, len(source), 'frames')):
         prediction = None if frame.truth is None else predict(frame)
         if prediction is None:
             unmatched['truth' if frame.truth is None else 'prediction'] += 1
         else:
             evaluation.add(*in_truth_space(frame, prediction.labels, label_map),
                            prediction.confidence)
-    return evaluation, unmatched
+            scored.append(place)
+    return evaluation, unmatched, scored
 
 
 def _check_scored(frames: int, unmatched: Mapping[str, int]) -> None:
@@ -184,8 +187,10 @@ def run_evaluation(source_text: str, model: str, *, backend: str = 'auto', devic
                 _log.warning('%s holds this part already, so it is not done again', json_path)
                 return done
             source = ShardSource(source, shard)
-        evaluation, unmatched = score(source, subject.predict, label_map)
-    if not shard:
+        evaluation, unmatched, scored = score(source, subject.predict, label_map)
+    if shard:
+        told['scored'] = scored
+    else:
         _check_scored(len(evaluation.series), unmatched)
     result = summarise(evaluation, len(evaluation.series), unmatched, told, command)
     if json_path:

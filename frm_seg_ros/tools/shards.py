@@ -104,9 +104,9 @@ def read_part(path: str | Path) -> dict[str, Any]:
     """
     try:
         part = json.loads(Path(path).read_text(encoding='utf-8'))
-        if not isinstance(part, dict) or not isinstance(part['shard'], dict):
+        if not isinstance(part['shard'], dict) or not isinstance(part['scored'], list):
             raise ValueError('it holds something else')
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, TypeError, ValueError, KeyError) as error:
         raise ConfigError(f'{path} is no part of an evaluation ({type(error).__name__}: {error}): '
                           'write it with eval --shard, or name another file') from error
     return part
@@ -176,18 +176,12 @@ def sum_parts(parts: Sequence[Mapping[str, Any]]) -> Evaluation:
 
 
 def _frames_in_order(parts: Sequence[Mapping[str, Any]]) -> list[FrameCounts]:
-    """Put the frames of all parts in the order of the source.
-
-    Parts take turns where every frame was scored; else the stamps tell, as they do in a bag.
-    """
-    shard = parts[0]['shard']
-    scored = sum(len(part['per_frame']['stamp_ns']) for part in parts)
+    """Put the frames of all parts in the order of the source."""
     found = []
     for part in parts:
-        known = part['per_frame']
-        for turn, (stamp_ns, *counts) in enumerate(zip(
-                known['stamp_ns'], known['intersection'], known['union'])):
-            place = turn * shard['count'] + part['shard']['index']
-            found.append((place if scored == shard['of_frames'] else stamp_ns,
-                          FrameCounts(stamp_ns, np.array(counts))))
+        known, shard = part['per_frame'], part['shard']
+        for number, stamp_ns, *counts in zip(
+                part['scored'], known['stamp_ns'], known['intersection'], known['union']):
+            place = number * shard['count'] + shard['index']
+            found.append((place, FrameCounts(stamp_ns, np.array(counts))))
     return [frame for _, frame in sorted(found, key=itemgetter(0))]

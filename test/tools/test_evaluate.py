@@ -97,9 +97,9 @@ def test_of_equally_bad_frames_the_first_are_kept() -> None:
 
 def test_frames_without_truth_are_left_out() -> None:
     segmenter = FakeSegmenter()
-    evaluation, unmatched = module.score(FakeSource([0, 4, 2], unlabelled=(1,)),
-                                         lambda frame: segmenter([frame.image], True)[0], None)
-    assert unmatched == {'truth': 1, 'prediction': 0}
+    evaluation, unmatched, scored = module.score(
+        FakeSource([0, 4, 2], unlabelled=(1,)), lambda frame: segmenter([frame.image])[0], None)
+    assert (unmatched, scored) == ({'truth': 1, 'prediction': 0}, [0, 2])
     assert [score.stamp_ns for score in evaluation.series] == [0, 2 * STEP_NS]
 
 
@@ -264,8 +264,10 @@ def test_options_for_bags(drive: str, tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_frames_without_recorded_labels_are_counted() -> None:
     labels = iter([Prediction(np.full((4, 5), 3, np.uint8)), None])
-    evaluation, unmatched = module.score(FakeSource([0, 0]), lambda frame: next(labels), None)
-    assert (len(evaluation.series), unmatched) == (1, {'truth': 0, 'prediction': 1})
+    evaluation, unmatched, scored = module.score(
+        FakeSource([0, 0]), lambda frame: next(labels), None)
+    assert (len(evaluation.series), scored) == (1, [0])
+    assert unmatched == {'truth': 0, 'prediction': 1}
 
 
 def test_options_for_bags_are_refused_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:

@@ -95,17 +95,18 @@ def test_the_parts_sum_up_to_the_whole(tmp_path: Path, count: int) -> None:
     assert json.loads((tmp_path / 'sum.json').read_text()) == whole
 
 
-def test_parts_take_turns_where_stamps_tell_nothing(tmp_path: Path,
-                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize('unlabelled', [(), (3,), (0, 2, 5)])
+def test_frames_keep_their_order_where_stamps_tell_nothing(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unlabelled: tuple[int, ...]) -> None:
     class Backwards(Noise):
-        blind = ()
+        blind = unlabelled
 
         def __iter__(self) -> Iterator[Frame]:
             return (replace(frame, stamp_ns=-frame.stamp_ns) for frame in super().__iter__())
 
     monkeypatch.setattr(module, 'open_source', lambda *_: Backwards())
     whole = run_evaluation('noise:8', 'any')
-    assert whole['per_frame']['stamp_ns'] == [0, -1, -2, -3, -4, -5, -6, -7]
+    assert whole['per_frame']['stamp_ns'] == [-i for i in range(8) if i not in unlabelled]
     assert merge_parts(run_parts(tmp_path, 3)) == whole
 
 
@@ -147,6 +148,7 @@ def change(path: str, **values: object) -> None:
     ({'scales': [0.5]}, 'part2.json has the scales'),
     ({'shard': {'index': 2, 'count': 4}}, 'part2.json has the count 4, .*part0.json 3'),
     ({'shard': None}, 'part2.json is no part of an evaluation'),
+    ({'scored': None}, 'part2.json is no part of an evaluation'),
 ])
 def test_parts_of_other_evaluations_are_refused(tmp_path: Path, values: dict[str, object],
                                                 words: str) -> None:
@@ -165,6 +167,9 @@ def test_missing_double_and_broken_parts_are_refused(tmp_path: Path) -> None:
     whole = tmp_path / 'whole.json'
     run_evaluation('noise:8', 'any', json_path=str(whole))
     with pytest.raises(ConfigError, match='whole.json is no part .* write it with eval --shard'):
+        merge_parts([str(whole)])
+    whole.write_text('[1]')
+    with pytest.raises(ConfigError, match='whole.json is no part of an evaluation .TypeError'):
         merge_parts([str(whole)])
     whole.write_text('{')
     with pytest.raises(ConfigError, match='whole.json is no part of an evaluation .JSONDecodeEr'):
