@@ -1,4 +1,4 @@
-"""The command `frm-seg`: predict, eval, bench, export, train and bag.
+"""The command `frm-seg`: predict, eval, report, bench, export, train and bag.
 
 Only the standard library is loaded before a command is known, so that help comes at once and each
 command needs no more than its own packages.
@@ -67,7 +67,8 @@ def _parser() -> argparse.ArgumentParser:
                      epilog='frm-seg COMMAND --help shows the options and an example')
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND',
                                      parser_class=_Parser)
-    for add in (_add_predict, _add_eval, _add_bench, _add_export, _add_train, _add_bag):
+    for add in (_add_predict, _add_eval, _add_report, _add_bench, _add_export, _add_train,
+                _add_bag):
         add(commands)
     return parser
 
@@ -220,6 +221,24 @@ def _bag_options(args: argparse.Namespace) -> Any:
     from frm_seg_ros.sources.bag_options import BagOptions
     names = {field.name for field in fields(BagOptions)}
     return BagOptions(**{key: value for key, value in vars(args).items() if key in names})
+
+
+def _add_report(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, 'report', _report,
+                      'put runs of eval over the same frames side by side, and tell which '
+                      'differences mean something', 'frm-seg report a.json b.json --out ab.html')
+    parser.add_argument('runs', metavar='FILE', nargs='+',
+                        help='JSON of eval; all are compared with the first')
+    parser.add_argument('--out', metavar='FILE', help='write the comparison as HTML too')
+
+
+def _report(args: argparse.Namespace) -> None:
+    from frm_seg_ros.tools.compare import comparison_text, read_runs, write_comparison
+    runs = read_runs(args.runs)
+    print(comparison_text(runs))
+    if args.out:
+        write_comparison(args.out, runs, args.command_line)
+        print(f'written: {args.out}')
 
 
 def _add_bench(commands: argparse._SubParsersAction) -> None:

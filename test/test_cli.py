@@ -14,8 +14,8 @@ import pytest
 
 from frm_seg_ros import cli
 
-COMMANDS = [['predict'], ['eval'], ['bench'], ['export'], ['train'], ['bag', 'make'],
-            ['bag', 'info']]
+COMMANDS = [['predict'], ['eval'], ['report'], ['bench'], ['export'], ['train'],
+            ['bag', 'make'], ['bag', 'info']]
 
 
 def test_importing_the_command_line_loads_no_heavy_package() -> None:
