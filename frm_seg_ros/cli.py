@@ -6,6 +6,7 @@ command needs no more than its own packages.
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 import traceback
@@ -308,7 +309,9 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
 
 def _train(args: argparse.Namespace) -> None:
     from frm_seg_ros.training.loop import train
-    print(f'written: {train(args.config, args.overrides)}')
+    folder = train(args.config, args.overrides)
+    if os.environ.get('RANK', '0') == '0':   # the first process that torchrun started writes
+        print(f'written: {folder}')
 
 
 def _add_bag(commands: argparse._SubParsersAction) -> None:

@@ -82,6 +82,7 @@ def test_a_shared_run_scores_as_one_process_does(source, tmp_path):
                           check=True, text=True, capture_output=True)
     scores = re.findall(r'validation after (\d) steps: mIoU (\S+)', done.stderr)
     assert [step for step, _ in scores] == ['4']   # said once, by the first process
+    assert done.stdout.count('written: ') == 1
     card = ModelCard.load(tmp_path / 'run' / 'frm_b0_fast')
     assert '4 of 4 steps' in card.command and '2 x cpu' in card.command
     model = Segmenter.open(card.folder, 'torch', 'cpu')
