@@ -103,7 +103,7 @@ def reliability(calibration: Calibration) -> str:
         f'width="{width - 2:.1f}" height="{_y(0) - _y(accuracy):.1f}" fill="var(--accent)"/>'
         for index, accuracy in enumerate(calibration.accuracy) if accuracy == accuracy)
     diagonal = (f'<line x1="{_LEFT}" y1="{_y(0):.1f}" x2="{_WIDTH - 8}" y2="{_y(1):.1f}" '
-                'stroke="var(--bad)" stroke-dasharray="5 4"/>')
+                'stroke="var(--bad)" stroke-width="2" stroke-dasharray="5 4"/>')
     return _svg(_grid(['0', '0.25', '0.5', '0.75', '1']) + columns + diagonal
                 + _x_axis(['confidence 0', '0.5', '1']))
 
