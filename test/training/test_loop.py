@@ -36,7 +36,7 @@ from frm_seg_ros.training.loop import (  # noqa: E402
     write_model,
 )
 
-CONFIG = share_dir() / 'config' / 'train' / 'camvid.yaml'
+CONFIG = share_dir() / 'config' / 'train' / 'camvid_cpu.yaml'
 
 
 @pytest.fixture

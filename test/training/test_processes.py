@@ -20,7 +20,7 @@ from frm_seg_ros.sources.base import open_source  # noqa: E402
 from frm_seg_ros.tools.evaluate import evaluate  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIG = share_dir() / 'config' / 'train' / 'camvid.yaml'
+CONFIG = share_dir() / 'config' / 'train' / 'camvid_cpu.yaml'
 TORCHRUN = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2']
 
 SMALL = """
