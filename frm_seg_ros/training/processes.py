@@ -63,6 +63,7 @@ def join_processes() -> Iterator[Processes]:
     dist.init_process_group('nccl' if cuda else 'gloo')
     try:
         yield Processes(dist.get_rank(), dist.get_world_size(), device)
+        dist.barrier()   # none may leave while another still talks to it
     finally:
         dist.destroy_process_group()
 

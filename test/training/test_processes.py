@@ -33,7 +33,7 @@ torch.manual_seed(0)
 torch.set_default_dtype(torch.float64)
 layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 1))
 batch = torch.randn(8, 3, 12, 12)
-with join_processes() as processes:
+def learn(processes):
     shared = processes.share(layers)
     shared(batch[processes.rank::processes.count]).square().mean().backward()
     norm = layers[1]
@@ -41,6 +41,10 @@ with join_processes() as processes:
         *((name, one.grad) for name, one in layers.named_parameters()),
         ('mean', norm.running_mean), ('var', norm.running_var)]}
     found['sum'] = processes.sum(torch.arange(4).numpy() + 10 * processes.rank).tolist()
+    return found
+
+with join_processes() as processes:
+    found = learn(processes)   # what is shared ends before the processes part
     open(f'{sys.argv[1]}{processes.rank}.json', 'w').write(json.dumps(found))
 """
 
