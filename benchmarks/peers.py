@@ -28,7 +28,8 @@ from frm_seg_ros.core.model_card import ONNX, ModelCard
 from frm_seg_ros.segmenter import Segmenter
 from frm_seg_ros.tools.benchmark import benchmark, benchmark_table
 from frm_seg_ros.tools.evaluate import write_json
-from frm_seg_ros.tools.export import OPSET, export_random
+from frm_seg_ros.tools.export import OPSET
+from frm_seg_ros.tools.random_model import export_random
 
 CLASSES = 11
 # Share of the largest logit, for sums in another order; a wrong graph differs by much more.

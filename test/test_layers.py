@@ -23,7 +23,8 @@ MAY_SEE = {
     'cli': {'core', 'backends', 'segmenter', 'sources', 'tools', 'training'},
     'ros': {'core', 'backends', 'segmenter', 'sources', 'tools'},
 }
-SEE_NETWORK = ('network/', 'training/', 'backends/torch_backend.py', 'tools/export.py')
+SEE_NETWORK = ('network/', 'training/', 'backends/torch_backend.py', 'tools/export.py',
+               'tools/random_model.py')
 SEE_TORCH = (*SEE_NETWORK, 'backends/base.py')  # base: its probe for CUDA
 ROS_PACKAGES = {'rclpy', 'cv_bridge', 'launch', 'launch_ros', 'builtin_interfaces',
                 'rcl_interfaces'}

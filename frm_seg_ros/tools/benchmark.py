@@ -66,7 +66,7 @@ def run_benchmark(models: Sequence[str], backends: Sequence[str], *, device: str
 def _card(model: str, folder: Path) -> ModelCard:
     if not model.startswith(RANDOM):
         return ModelCard.load(model)
-    from frm_seg_ros.tools.export import export_random
+    from frm_seg_ros.tools.random_model import export_random
     return replace(export_random(model.removeprefix(RANDOM), folder), name=model)
 
 

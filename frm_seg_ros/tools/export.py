@@ -7,23 +7,20 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import onnx
 import torch
-import yaml
 from onnx import TensorProto, helper
 
 from frm_seg_ros.backends.base import BACKENDS, Backend
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.files import atomic_path, sha256
-from frm_seg_ros.core.label_space import LABELS, LabelSpace
+from frm_seg_ros.core.label_space import LABELS
 from frm_seg_ros.core.model_card import ONNX, WEIGHTS, ModelCard
 from frm_seg_ros.core.plugins import load_plugin
 from frm_seg_ros.core.resize import resize_image
-from frm_seg_ros.network.segmentation import VARIANTS, build_network
-from frm_seg_ros.network.weights import load_network, save_weights
+from frm_seg_ros.network.weights import load_network
 from frm_seg_ros.sources.base import open_source
 
 OPSET = 17
@@ -153,51 +150,3 @@ def _compare_batch(reference: Backend, exported: Backend, batch: np.ndarray) -> 
                 f'the export disagrees with torch at {batch.shape[1]}x{batch.shape[2]}: '
                 f'{agreement:.2%} of the labels are equal (wanted 99.9 %) and confidence differs '
                 f'by up to {step} (wanted 1): nothing was written, please report this')
-
-
-def export_random(text: str, folder: Path, seed: int = 0) -> ModelCard:
-    """Write a model with random weights: its speed is that of a trained one, its labels are none.
-
-    Args:
-        text: `VARIANT,KEY=VALUE,...`, such as `frm_b0_fast,pyramid_width=128`; the keys are those
-            of `network.segmentation.VARIANTS`.
-        folder: gets the model.
-        seed: of the weights.
-
-    Raises:
-        ConfigError: if there is no such variant, or it cannot be built with these values.
-    """
-    torch.manual_seed(seed)
-    architecture = _random_architecture(text)
-    try:
-        network = build_network(architecture)
-    except (ArithmeticError, LookupError, RuntimeError, ValueError) as error:
-        raise ConfigError(f'no network can be built from {text!r} ({error}): choose other '
-                          'values') from error
-    save_weights(network, folder / WEIGHTS)
-    card = ModelCard(
-        folder=folder, name=text, architecture=architecture,
-        files={WEIGHTS: sha256(folder / WEIGHTS)}, input_size=(360, 480), mean=(0.5, 0.5, 0.5),
-        std=(0.25, 0.25, 0.25), label_space='camvid', trained_on='nothing: random weights',
-        command=f'none: seed {seed}', measured={}, licence='as the package')
-    onnx.save(to_onnx(card), folder / ONNX)
-    card = replace(card, files={**card.files, ONNX: sha256(folder / ONNX)})
-    card.save()
-    return card
-
-
-def _random_architecture(text: str) -> dict[str, Any]:
-    name, *changes = text.split(',')
-    if name not in VARIANTS:
-        raise ConfigError(f'no variant is called {name!r}: take one of {", ".join(VARIANTS)}')
-    architecture = {**VARIANTS[name], 'classes': len(LabelSpace.load('camvid').classes)}
-    for change in changes:
-        key, _, value = change.partition('=')
-        try:
-            architecture[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            key = ''
-        if key not in VARIANTS[name]:
-            raise ConfigError(f'{change!r} is no KEY=VALUE of the variant {name}: its keys are '
-                              f'{", ".join(VARIANTS[name])}')
-    return architecture

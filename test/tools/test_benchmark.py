@@ -13,6 +13,7 @@ from tiny_model import write_tiny_model
 from frm_seg_ros import cli
 from frm_seg_ros.core.frame import Prediction
 from frm_seg_ros.core.model_card import ONNX, WEIGHTS, ModelCard
+from frm_seg_ros.segmenter import Segmenter
 from frm_seg_ros.tools import benchmark as bench
 
 SCENES = [np.full((4, 6, 3), value, np.uint8) for value in range(5)]
@@ -227,11 +228,24 @@ def test_a_variant_with_random_weights_runs_as_a_model(tmp_path, capsys):
 def test_random_weights_follow_the_seed(tmp_path):
     for name in ('torch', 'onnx'):
         pytest.importorskip(name)
-    from frm_seg_ros.tools.export import export_random
+    from frm_seg_ros.tools.random_model import export_random
     cards = [export_random('frm_b0_fast', tmp_path / str(index), seed)
              for index, seed in enumerate((0, 0, 1))]
     assert cards[0].files == cards[1].files == ModelCard.load(tmp_path / '0').files
     assert cards[0].files[WEIGHTS] != cards[2].files[WEIGHTS]
+
+
+def test_random_models_may_have_any_number_of_classes(tmp_path):
+    for name in ('torch', 'onnx', 'onnxruntime'):
+        pytest.importorskip(name)
+    from frm_seg_ros.tools.random_model import export_random
+    export_random('frm_b0_fast,classes=40', tmp_path)
+    segmenter = Segmenter.open(tmp_path, 'onnxruntime', size=(64, 64))
+    assert len(segmenter.label_space.classes) == 40
+    assert len(np.unique(segmenter.label_space.palette[:40], axis=0)) == 40
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    labels = segmenter([image])[0].labels
+    assert labels.shape == (64, 64) and labels.max() < 40
 
 
 @pytest.mark.parametrize('model, words', [
@@ -242,6 +256,9 @@ def test_random_weights_follow_the_seed(tmp_path):
     ('frm_b0_fast,pyramid_width=wide', 'no network can be built from'),
     ('frm_b0_fast,pyramid_width=-1', 'no network can be built from'),
     ('frm_b0_fast,attention_width=0', 'no network can be built from'),
+    ('frm_b0_fast,classes=many', 'no network can be built from'),
+    ('frm_b0_fast,classes=0', 'classes is 0, wanted 1 to 255'),
+    ('frm_b0_fast,classes=256', 'classes is 256, wanted 1 to 255'),
 ])
 @pytest.mark.filterwarnings('ignore:Initializing zero-element tensors')
 def test_random_variants_that_cannot_be(model, words, capsys):
