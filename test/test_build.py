@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 IN_SHARE = ('config/labels/camvid.yaml', 'config/fastdds_shm.xml', 'config/segment.yaml',
             'launch/segment.launch.py', 'rviz/segment.rviz')
 
+SHARED = ('config', 'foxglove', 'models', 'msg')      # what pip installs of it
+
 
 def console_scripts() -> set[str]:
     config = configparser.ConfigParser()
@@ -92,7 +94,7 @@ def pip_venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip('setuptools')
     source = tmp_path_factory.mktemp('source')
     # A copy: setuptools builds inside the tree that it is given.
-    for name in ('frm_seg_ros', 'config', 'models'):
+    for name in ('frm_seg_ros', *SHARED):
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, source / name)
     for name in ('setup.py', 'setup.cfg', 'pyproject.toml', 'README.md', 'LICENSE'):
@@ -122,7 +124,7 @@ def test_pip_alone_gives_label_spaces_and_models(pip_venv: Path, tmp_path: Path)
     count, share = run([str(pip_venv / 'bin/python'), '-c', code], tmp_path).split()
     assert int(count) == 11
     assert Path(share) == pip_venv / 'share/frm_seg_ros'
-    for top in ('config', 'models'):
+    for top in SHARED:
         wanted = {file.relative_to(ROOT) for file in (ROOT / top).rglob('*') if file.is_file()}
         assert {name for name in wanted if not (Path(share) / name).is_file()} == set()
 

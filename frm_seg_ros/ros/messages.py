@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from frm_seg_ros.core.label_message import label_space_fields
 from frm_seg_ros.core.label_space import LabelSpace as Space
 from frm_seg_ros.core.model_card import ModelCard
 from frm_seg_ros.ros.accounting import Counts
@@ -24,22 +25,17 @@ __all__ = ['LabelSpace', 'SegmentationStats', 'FrameReport', 'label_space_messag
 
 @dataclass
 class FrameReport:
-    """Facts of one processed frame: its header, class shares and stage times, ms by stage."""
+    """Facts of one processed frame: header, class shares, stage times in ms, size of the batch."""
 
     header: Any
+    batch: int = 1
     class_shares: np.ndarray | None = None
     times_ms: dict[str, float] = field(default_factory=dict)
 
 
 def label_space_message(card: ModelCard, space: Space) -> LabelSpace:
     """Say what the labels of a model mean."""
-    count = len(space.classes)
-    return LabelSpace(
-        name=space.name, model=card.name,
-        model_sha256=card.sha256,
-        names=space.names, ids=space.to_id[:count].tolist(),
-        categories=[label.category for label in space.classes],
-        colors=space.palette[:count].ravel().tolist())
+    return LabelSpace(**label_space_fields(card, space))
 
 
 def stats_message(camera: str, counts: Counts, report: FrameReport | None) -> SegmentationStats:
@@ -51,6 +47,7 @@ def stats_message(camera: str, counts: Counts, report: FrameReport | None) -> Se
         lost_in_transport=counts.lost_in_transport)
     if report is not None:
         message.header = report.header
+        message.batch = report.batch
         message.class_shares = report.class_shares.tolist()
         for stage, milliseconds in report.times_ms.items():
             setattr(message, f'{stage}_ms', milliseconds)

@@ -13,7 +13,6 @@ import numpy as np
 from frm_seg_ros.core.encodings import compressed_to_rgb, to_rgb
 from frm_seg_ros.core.errors import ConfigError, FrameError
 from frm_seg_ros.core.frame import Frame
-from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.sources.bag_file import Bag
 from frm_seg_ros.sources.bag_labels import (
     StampedFiles,
@@ -24,7 +23,11 @@ from frm_seg_ros.sources.bag_labels import (
     stamp_ns,
 )
 from frm_seg_ros.sources.bag_options import BagOptions
-from frm_seg_ros.sources.bag_topics import find_label_space, find_topics
+from frm_seg_ros.sources.bag_topics import (
+    find_label_space,
+    find_predictions_space,
+    find_topics,
+)
 from frm_seg_ros.sources.images import DEFAULT_RATE_HZ
 from frm_seg_ros.sources.label_coding import LabelCoding
 
@@ -86,9 +89,7 @@ class BagSource:
             self.label_space = find_label_space(self.bag, options.truth_space)
             self._truth_coding = LabelCoding(options.truth_coding, self.label_space)
         if options.predictions:
-            self.predictions_space = self.label_space
-            if options.predictions_space:
-                self.predictions_space = LabelSpace.load(options.predictions_space)
+            self.predictions_space = find_predictions_space(self.bag, options, self.label_space)
             self._predictions_coding = LabelCoding(options.predictions_coding,
                                                    self.predictions_space)
         self.rate_hz = self._find_rate()

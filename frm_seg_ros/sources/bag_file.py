@@ -10,11 +10,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
-from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from frm_seg_ros.core.errors import ConfigError
+from frm_seg_ros.core.files import share_dir
 from frm_seg_ros.sources.bag_salvage import CutMcap, recover_sqlite
 
 STORAGES = {'.mcap': 'mcap', '.db3': 'sqlite3'}
@@ -24,8 +26,15 @@ _log = logging.getLogger(__name__)
 
 @lru_cache(maxsize=1)
 def typestore() -> Typestore:
-    """Load the message types of ROS 2 Jazzy; those used here are alike in every distribution."""
-    return get_typestore(Stores.ROS2_JAZZY)
+    """Load the message types of ROS 2 Jazzy and our own.
+
+    Those of Jazzy that are used here are alike in every distribution.
+    """
+    store = get_typestore(Stores.ROS2_JAZZY)
+    for path in sorted((share_dir() / 'msg').glob('*.msg')):
+        text = path.read_text(encoding='utf-8')
+        store.register(get_types_from_msg(text, f'frm_seg_ros/msg/{path.stem}'))
+    return store
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,7 @@ class Bag:
     Attributes:
         path: where it lies.
         topics: Topic by name.
+        connections: what rosbags tells of the topics; one may have several.
         storage: `mcap` or `sqlite3`.
         start_ns: time of the first message in nanoseconds; 0 when there is none.
         duration_ns: from the first message to the last.
@@ -67,7 +77,8 @@ class Bag:
         self._told: set[str] = set()
         with _opened(self.path) as (readers, damage):
             self.damage = tuple(damage)
-            for connection in (item for reader in readers for item in reader.connections):
+            self.connections = [item for reader in readers for item in reader.connections]
+            for connection in self.connections:
                 known = self.topics.get(connection.topic, Topic(connection.msgtype, 0))
                 self.topics[connection.topic] = Topic(known.type,
                                                       known.count + connection.msgcount)
@@ -96,21 +107,32 @@ class Bag:
             end_ns: leave out what was recorded then or later.
         """
         broken = 0
+        for connection, time_ns, raw in self.raw_messages(topics, start_ns, end_ns):
+            try:
+                message = typestore().deserialize_cdr(raw, connection.msgtype)
+            except Exception:   # noqa: BLE001  rosbags raises what the bytes lead it into
+                broken += 1
+                if broken_too:
+                    yield connection.topic, time_ns, None
+                continue
+            yield connection.topic, time_ns, message
+        if broken:
+            self._tell({f'messages that cannot be decoded: {broken}': None})
+
+    def raw_messages(self, topics: Collection[str] | None = None, start_ns: int | None = None,
+                     end_ns: int | None = None) -> Iterator[tuple[Connection, int, bytes]]:
+        """Yield (connection, time of recording in nanoseconds, bytes) as `messages` does.
+
+        The bytes are those that were recorded, whatever their type; None for topics means all.
+        """
         with _opened(self.path) as (readers, damage):
             for reader in readers:
-                wanted = [item for item in reader.connections if item.topic in topics]
-                for connection, time_ns, raw in _until_broken(
-                        reader, wanted, damage, start_ns, end_ns):
-                    try:
-                        message = typestore().deserialize_cdr(raw, connection.msgtype)
-                    except Exception:   # noqa: BLE001  rosbags raises what the bytes lead it into
-                        broken += 1
-                        if broken_too:
-                            yield connection.topic, time_ns, None
-                        continue
-                    yield connection.topic, time_ns, message
-        if broken:
-            damage[f'messages that cannot be decoded: {broken}'] = None
+                wanted = [item for item in reader.connections
+                          if topics is None or item.topic in topics]
+                yield from _until_broken(reader, wanted, damage, start_ns, end_ns)
+        self._tell(damage)
+
+    def _tell(self, damage: Collection[str]) -> None:
         found = '; '.join(damage)
         if found and found not in self._told:
             self._told.add(found)

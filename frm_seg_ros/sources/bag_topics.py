@@ -1,9 +1,10 @@
 """The topics of a bag by their part: images, truth, label space."""
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from frm_seg_ros.core.errors import ConfigError
+from frm_seg_ros.core.label_message import read_label_space
 from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.sources.bag_file import Bag
 from frm_seg_ros.sources.bag_options import BagOptions
@@ -13,6 +14,7 @@ COMPRESSED = 'sensor_msgs/msg/CompressedImage'
 STRING = 'std_msgs/msg/String'
 TRUTH_ENDINGS = ('label_image', 'labels', 'truth')
 LABEL_SPACE_ENDING = 'label_space'
+LABEL_SPACE = 'frm_seg_ros/msg/LabelSpace'
 
 
 def _filled(bag: Bag, *types: str) -> list[str]:
@@ -20,12 +22,36 @@ def _filled(bag: Bag, *types: str) -> list[str]:
                   if topic.type in types and topic.count)
 
 
+def _label_spaces(bag: Bag) -> dict[str, str]:
+    """Find the LabelSpace topics by their prefix: what begins so is the output of that node."""
+    found = {name: name.removesuffix(LABEL_SPACE_ENDING) for name in _filled(bag, LABEL_SPACE)}
+    return {prefix: name for name, prefix in found.items() if prefix not in (name, '/')}
+
+
+def _inputs(bag: Bag, *types: str) -> list[str]:
+    outputs = tuple(_label_spaces(bag))
+    return [name for name in _filled(bag, *types) if not name.startswith(outputs)]
+
+
 def _truth_topics(bag: Bag) -> list[str]:
-    return [name for name in _filled(bag, IMAGE) if name.endswith(TRUTH_ENDINGS)]
+    return [name for name in _inputs(bag, IMAGE) if name.endswith(TRUTH_ENDINGS)]
 
 
 def _image_topics(bag: Bag) -> list[str]:
-    return [name for name in _filled(bag, IMAGE, COMPRESSED) if name not in _truth_topics(bag)]
+    return [name for name in _inputs(bag, IMAGE, COMPRESSED) if name not in _truth_topics(bag)]
+
+
+def find_image_topics(bag: Bag, told: Sequence[str] = ()) -> list[str]:
+    """Find the topics of the images: those told, else the only one.
+
+    Raises:
+        ConfigError: if one that was told is not there or of another type, or if none was told and
+            there are several to choose from; lists them.
+    """
+    names = list(dict.fromkeys(told)) or [_only(bag, 'image', _image_topics(bag))]
+    for name in names:
+        _check_topic(bag, name, (IMAGE, COMPRESSED))
+    return names
 
 
 def find_topics(bag: Bag, options: BagOptions) -> tuple[str, str | None]:
@@ -51,8 +77,8 @@ def _only(bag: Bag, what: str, names: Collection[str]) -> str:
     if len(names) != 1:
         raise ConfigError(
             f'the bag {bag.path} has {len(names)} {what} topics{": " if names else ""}'
-            f'{", ".join(names)}; one is wanted: name it, as in bag:PATH#/image/topic#/truth/topic'
-            f' (the bag holds {_contents(bag)})')
+            f'{", ".join(names)}; one is wanted: name it with --topic or --truth-topic, or as in '
+            f'bag:PATH#/image/topic#/truth/topic (the bag holds {_contents(bag)})')
     return next(iter(names))
 
 
@@ -85,3 +111,24 @@ def find_label_space(bag: Bag, told: str) -> LabelSpace | None:
         if '\n' in told:    # no name, but the label space itself
             return LabelSpace.parse(told, f'the label space in the bag {bag.path}')
     return LabelSpace.load(told) if told else None
+
+
+def find_predictions_space(bag: Bag, options: BagOptions,
+                           truth: LabelSpace | None) -> LabelSpace | None:
+    """Load the label space that was told, else that of the node that recorded the predictions.
+
+    Args:
+        bag: where to look.
+        options: name the topic of the predictions, and may name their space.
+        truth: space of the truth, taken where nobody tells.
+
+    Raises:
+        ConfigError: if there is no such label space.
+    """
+    if options.predictions_space:
+        return LabelSpace.load(options.predictions_space)
+    spaces = [name for prefix, name in sorted(_label_spaces(bag).items())
+              if options.predictions.startswith(prefix)]
+    for _, _, message in bag.messages(spaces[-1:]):
+        return read_label_space(message, f'{spaces[-1]} in the bag {bag.path}')
+    return truth

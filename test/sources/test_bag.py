@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from frm_seg_ros.core.errors import ConfigError
+from frm_seg_ros.core.label_message import label_space_fields
 from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.sources.bag import open_bag
 from frm_seg_ros.sources.bag_file import Bag, typestore
 from frm_seg_ros.sources.bag_options import BagOptions
+from frm_seg_ros.sources.bag_topics import LABEL_SPACE, find_image_topics, find_topics
 from frm_seg_ros.sources.base import open_source
 
 IMAGE = 'sensor_msgs/msg/Image'
@@ -473,3 +476,35 @@ def test_folders_that_do_not_fit_the_bag(tmp_path, options, message):
 def test_options_out_of_range(options, message):
     with pytest.raises(ConfigError, match=message):
         BagOptions(**options)
+
+
+def node_drive(count, space='camvid'):
+    """Make a drive, with what a node of ours says of it."""
+    fields = label_space_fields(SimpleNamespace(name='m', sha256=''), LabelSpace.load(space))
+    fields['colors'] = np.array(fields['colors'], np.uint8)
+    fields['ids'] = np.array(fields['ids'], np.uint8)
+    made = [('/frm_seg/label_space', stamp(0), typestore().types[LABEL_SPACE](**fields))]
+    for index, (_, labels) in enumerate(pictures(count)):
+        for name in ('label_image', 'confidence'):
+            made.append((f'/frm_seg/{name}', stamp(index), image(stamp(index), labels, 'mono8')))
+    return made + drive(count)
+
+
+def test_outputs_of_a_node_are_neither_images_nor_truth(tmp_path):
+    bag = Bag(write(tmp_path / 'bag', node_drive(2)))
+    assert find_topics(bag, BagOptions()) == ('/cam/image', '/seg/label_image')
+    assert find_image_topics(bag) == ['/cam/image']
+    told = ['/frm_seg/confidence', '/cam/image', '/frm_seg/confidence']
+    assert find_image_topics(bag, told) == told[:2]
+    with pytest.raises(ConfigError, match='/cam/label_space in the bag .* is std_msgs'):
+        find_image_topics(bag, ['/cam/label_space'])
+
+
+def test_recorded_predictions_tell_their_label_space(tmp_path):
+    path = write(tmp_path / 'bag', node_drive(2, 'cityscapes'))
+    node = BagOptions(predictions='/frm_seg/label_image')
+    assert open_bag(str(path), node).predictions_space.name == 'cityscapes'
+    told = BagOptions(predictions='/frm_seg/label_image', predictions_space='bdd100k')
+    assert open_bag(str(path), told).predictions_space.name == 'bdd100k'
+    other = BagOptions(predictions='/seg/label_image', truth_topic='/frm_seg/label_image')
+    assert open_bag(str(path), other).predictions_space.name == 'camvid'
