@@ -131,7 +131,7 @@ class SegmentationNode(LifecycleNode):
         values = NodeParameters.read(self)
         try:
             self._segmenter = Segmenter.open(values.model, values.backend, values.device,
-                                             values.size)
+                                             values.size, precision=values.precision)
             self._segmenter([np.zeros((*self._segmenter.size, 3), np.uint8)], True)   # warm up
             self._label_space = self.create_publisher(LabelSpace, '~/label_space', LATCHED)
             self._label_space.publish(

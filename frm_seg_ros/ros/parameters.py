@@ -13,6 +13,7 @@ from rclpy.node import Node
 
 from frm_seg_ros.backends.base import BACKENDS, DEVICES
 from frm_seg_ros.core.errors import ConfigError
+from frm_seg_ros.core.precision import PRECISIONS
 
 # Parameters that rclpy itself declares.
 FOREIGN = ('use_sim_time', 'start_type_description_service', 'qos_overrides.')
@@ -50,6 +51,9 @@ class NodeParameters:
         'auto', 'What runs the network; auto takes the first that is installed.',
         choices=('auto', *BACKENDS))
     device: str = _parameter('auto', 'Where the network runs.', choices=DEVICES)
+    precision: str = _parameter(
+        'auto', 'What the network computes in; auto takes the fastest that keeps its mIoU.',
+        choices=('auto', *PRECISIONS))
     network_size: str = _parameter(
         'card', 'Size at which the network runs; card takes that of the model.',
         pattern=r'card|\d{2,5}x\d{2,5}', wanted='card or HEIGHTxWIDTH')

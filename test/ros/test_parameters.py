@@ -57,6 +57,7 @@ def test_live_ones() -> None:
 
 @pytest.mark.parametrize('name, value', [
     ('model', 5), ('model', ''), ('backend', 'caffe'), ('backend', ''), ('device', 'tpu'),
+    ('precision', 'half'),
     ('network_size', '512'), ('network_size', '512x'), ('network_size', 'axb'),
     ('network_size', ''), ('transport', 'jpeg'), ('qos', 'best'), ('overlay_alpha', 1.01),
     ('overlay_alpha', -0.1), ('overlay_alpha', '0.5'), ('overlay_alpha', True),
