@@ -151,7 +151,7 @@ def export_peer(name: str, size: tuple[int, int], folder: Path) -> ModelCard:
         folder=folder, name=name, architecture={'parameters_M': millions},
         files={ONNX: sha256(folder / ONNX)}, input_size=size, mean=(0.5, 0.5, 0.5),
         std=(0.25, 0.25, 0.25), label_space='camvid', trained_on='nothing: random weights',
-        command='none: seed 0', measured={}, licence='for timing only')
+        command='none: seed 0', measured={}, precisions={}, licence='for timing only')
     card.save()
     return card
 

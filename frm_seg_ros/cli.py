@@ -17,6 +17,8 @@ from typing import Any, NoReturn
 _EXTRAS = {'onnx': 'export', 'onnxscript': 'export', 'onnxruntime': 'onnxruntime',
            'openvino': 'openvino', 'rosbags': 'bag', 'safetensors': 'torch', 'torch': 'torch'}
 _SOURCE_HELP = 'such as cityscapes:ROOT:val, synthetic:SEED:COUNT, bag:PATH or images:DIR'
+_PRECISION_HELP = ('auto, float32, bfloat16, float16 or int8; auto takes the fastest that the '
+                   "model's card shows to keep its mIoU")
 _EXIT_USAGE = 2
 _EXIT_INTERRUPTED = 130
 
@@ -90,6 +92,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
                         help='auto, openvino, onnxruntime or torch (default: %(default)s)')
     parser.add_argument('--device', default='auto',
                         help='auto, cpu or cuda (default: %(default)s)')
+    parser.add_argument('--precision', default='auto', help=_PRECISION_HELP)
     parser.add_argument('--size', type=_size, metavar='HxW',
                         help="size at which the network runs (default: the model's)")
     parser.add_argument('--scales', type=_scales, metavar='S,S,...', default='1',
@@ -136,7 +139,7 @@ def _predict(args: argparse.Namespace) -> None:
     check_folder(args.out, args.force)
     source = open_input(args.input)
     segmenter = Segmenter.open(args.model, args.backend, args.device, args.size, args.scales,
-                               args.flip)
+                               args.flip, args.precision)
     try:
         count = predict(source, segmenter, args.out, args.ids)
     finally:
@@ -204,7 +207,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     else:
         result = run_evaluation(
             args.source, args.model, backend=args.backend, device=args.device, size=args.size,
-            scales=args.scales, flip=args.flip, map_path=args.map,
+            scales=args.scales, flip=args.flip, precision=args.precision, map_path=args.map,
             bag_options=_bag_options(args), shard=Shard.parse(args.shard) if args.shard else None,
             json_path=args.json, report_path=args.report, command=args.command_line)
     for name, text in {**map_facts(result), **option_facts(result)}.items():
@@ -256,6 +259,8 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
                              'model runs on each (default: auto)')
     parser.add_argument('--device', default='auto',
                         help='auto, cpu or cuda (default: %(default)s)')
+    parser.add_argument('--precision', action='append',
+                        help=f'{_PRECISION_HELP}; give several to compare them (default: auto)')
     parser.add_argument('--size', type=_size, metavar='HxW',
                         help="size at which the networks run (default: the first model's)")
     parser.add_argument('--camera', type=_size, metavar='HxW', default='720x1280',
@@ -273,7 +278,8 @@ def _bench(args: argparse.Namespace) -> None:
     from frm_seg_ros.tools.benchmark import benchmark_table, run_benchmark
     from frm_seg_ros.tools.evaluate import write_json
     result = run_benchmark(
-        args.model or ['frm_b0_fast'], args.backend or ['auto'], device=args.device,
+        args.model or ['frm_b0_fast'], args.backend or ['auto'],
+        precisions=args.precision or ['auto'], device=args.device,
         size=args.size, camera=args.camera, batch=args.batch, rounds=args.rounds,
         command=args.command_line)
     print(benchmark_table(result))

@@ -28,7 +28,7 @@ class Segmenter:
         card: the model's card.
         label_space: the space of the labels.
         backend: the open backend.
-        chosen: one line saying which backend runs on which device, and why.
+        chosen: one line saying which backend runs on which device in which precision, and why.
         size: (height, width) at which the network runs.
         scales: multiples of that size whose results are averaged.
         flip: whether the mirrored image counts too.
@@ -36,7 +36,7 @@ class Segmenter:
 
     def __init__(self, card: ModelCard, backend: str = 'auto', device: str = 'auto',
                  size: tuple[int, int] | None = None, scales: Sequence[float] = PLAIN,
-                 flip: bool = False) -> None:
+                 flip: bool = False, precision: str = 'auto') -> None:
         self.card = card
         self.label_space = card.load_label_space()
         self.size = size or card.input_size
@@ -49,12 +49,12 @@ class Segmenter:
                               'restore the card')
         self._averages = flip or self.scales != PLAIN
         open_it = _open_averaging if self._averages else open_backend
-        self.backend, self.chosen = open_it(backend, card, device)
+        self.backend, self.chosen = open_it(backend, card, device, precision)
 
     @classmethod
     def open(cls, model: str | Path, backend: str = 'auto', device: str = 'auto',
              size: tuple[int, int] | None = None, scales: Sequence[float] = PLAIN,
-             flip: bool = False) -> Segmenter:
+             flip: bool = False, precision: str = 'auto') -> Segmenter:
         """Open a model by name or folder.
 
         Args:
@@ -66,12 +66,14 @@ class Segmenter:
                 nearest whole number, and average the probabilities. Above 0, at most 4.
             flip: run the mirrored image too, at every scale. Anything but one scale of 1 without
                 flip needs backend torch, which `auto` then takes.
+            precision: `auto` or one of `core.precision.PRECISIONS`; `auto` takes the fastest that
+                the card shows to keep its mIoU.
 
         Raises:
-            ConfigError: if the model, backend, device, size or a scale is wrong; one sentence
-                says how.
+            ConfigError: if the model, backend, device, size, a scale or the precision is wrong;
+                one sentence says how.
         """
-        return cls(ModelCard.load(model), backend, device, size, scales, flip)
+        return cls(ModelCard.load(model), backend, device, size, scales, flip, precision)
 
     def __call__(self, images: Sequence[np.ndarray], confidence: bool = False) -> list[Prediction]:
         """Label a batch of images, which may differ in size.
@@ -110,13 +112,15 @@ class Segmenter:
         self.backend.close()
 
 
-def _open_averaging(name: str, card: ModelCard, device: str) -> tuple[Backend, str]:
+def _open_averaging(name: str, card: ModelCard, device: str,
+                    precision: str) -> tuple[Backend, str]:
     """Open torch, which alone averages several runs; else do as `open_backend`."""
     if name in BACKENDS and name != 'torch':
         raise ConfigError(f'backend {name} runs at scale 1 only, not mirrored: choose backend '
                           'torch, or leave out scales and flip')
-    backend, _ = open_backend('torch' if name == 'auto' else name, card, device)
-    return backend, f'backend torch on {backend.device}, which alone averages several runs'
+    backend, _ = open_backend('torch' if name == 'auto' else name, card, device, precision)
+    return backend, (f'backend torch on {backend.device}, which alone averages several runs; '
+                     f'precision {backend.precision}, {backend.precision_why}')
 
 
 def _network_sizes(size: tuple[int, int], scales: Sequence[float]) -> list[tuple[int, int]]:

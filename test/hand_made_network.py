@@ -43,6 +43,6 @@ def write_hand_made(folder: Path) -> Path:
         folder=folder, name='hand_made', architecture=ARCHITECTURE,
         files={WEIGHTS: sha256(folder / WEIGHTS)}, input_size=(96, 128), mean=(0.5, 0.5, 0.5),
         std=(0.25, 0.25, 0.25), label_space='camvid', trained_on='nothing', command='by hand',
-        measured={}, licence='as the package')
+        measured={}, precisions={}, licence='as the package')
     card.save()
     return folder

@@ -50,5 +50,5 @@ def write_tiny_model(folder: Path | str, input_size: tuple[int, int] = (96, 128)
         files={name: sha256(folder / name) for name in files}, input_size=input_size,
         mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), label_space=space.name,
         trained_on='nothing', command='none: made by hand', measured={},
-        licence='as the package').save()
+        precisions={}, licence='as the package').save()
     return folder

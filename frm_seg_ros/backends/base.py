@@ -27,18 +27,28 @@ class Backend(Protocol):
     Attributes:
         name: its name in BACKENDS.
         device: `cpu` or `cuda`.
+        precision: what it runs in, one of `core.precision.PRECISIONS`.
+        precision_why: in a few words, why that one.
         decode_ms: milliseconds of the last run that went into decoding.
     """
 
     name: str
     device: str
+    precision: str
+    precision_why: str
     decode_ms: float
 
-    def __init__(self, card: ModelCard, device: str) -> None:
-        """Load the card's network to `device` (`auto`, `cpu` or `cuda`).
+    def __init__(self, card: ModelCard, device: str, precision: str = 'auto') -> None:
+        """Load the card's network.
+
+        Args:
+            card: the model's.
+            device: `auto`, `cpu` or `cuda`.
+            precision: `auto` or one of PRECISIONS; see `core.precision.choose_precision`.
 
         Raises:
-            ConfigError: if the files are damaged or the device is not there.
+            ConfigError: if the files are damaged, the device is not there, or the backend does
+                not do this precision on it.
             ImportError: if the runtime is not installed.
         """
 
@@ -63,7 +73,8 @@ class Backend(Protocol):
         """Free the device's memory; the backend is of no use afterwards."""
 
 
-def open_backend(name: str, card: ModelCard, device: str = 'auto') -> tuple[Backend, str]:
+def open_backend(name: str, card: ModelCard, device: str = 'auto',
+                 precision: str = 'auto') -> tuple[Backend, str]:
     """Open a backend by name; `auto` takes the first that is there.
 
     With `auto`, torch comes first where it is installed and sees a CUDA device (and `device` does
@@ -73,7 +84,8 @@ def open_backend(name: str, card: ModelCard, device: str = 'auto') -> tuple[Back
         The backend, and one line that says what was chosen and why.
 
     Raises:
-        ConfigError: if the name or device is unknown, the runtime is missing, or the model is bad.
+        ConfigError: if the name, device or precision is unknown or not to be had, the runtime is
+            missing, or the model is bad.
     """
     if device not in DEVICES:
         raise ConfigError(f'device is {device!r}: take one of {", ".join(DEVICES)}')
@@ -82,22 +94,27 @@ def open_backend(name: str, card: ModelCard, device: str = 'auto') -> tuple[Back
                           f'{", ".join(BACKENDS)}')
     if name != 'auto':
         try:
-            backend = load_plugin('backend', name, BACKENDS)(card, device)
+            backend = load_plugin('backend', name, BACKENDS)(card, device, precision)
         except ImportError as error:
             raise ConfigError(f'backend {name} needs a package that is not installed ({error}): '
                               f'pip install frm-seg[{name}] or choose another backend') from error
-        return backend, f'backend {name} on {backend.device}, as asked for'
+        return backend, f'backend {name} on {backend.device}, as asked for; {_precision(backend)}'
     missing = []
     for candidate in _order(device):
         try:
-            backend = load_plugin('backend', candidate, BACKENDS)(card, device)
+            backend = load_plugin('backend', candidate, BACKENDS)(card, device, precision)
         except ImportError as error:
             missing.append(f'{candidate} ({error})')
             continue
         why = f'; not installed: {"; ".join(missing)}' if missing else ', the first choice'
-        return backend, f'backend {candidate} on {backend.device}, chosen by auto{why}'
+        return backend, (f'backend {candidate} on {backend.device}, chosen by auto{why}; '
+                         f'{_precision(backend)}')
     raise ConfigError(f'no backend is installed ({"; ".join(missing)}): pip install '
                       'frm-seg[openvino]')
+
+
+def _precision(backend: Backend) -> str:
+    return f'precision {backend.precision}, {backend.precision_why}'
 
 
 def _order(device: str) -> list[str]:

@@ -12,6 +12,7 @@ from frm_seg_ros.core.decode import decode
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.model_card import ONNX, ModelCard
 from frm_seg_ros.core.normalise import normalise
+from frm_seg_ros.core.precision import choose_precision
 
 
 class OnnxRuntimeBackend:
@@ -20,11 +21,13 @@ class OnnxRuntimeBackend:
     name = 'onnxruntime'
     device = 'cpu'
 
-    def __init__(self, card: ModelCard, device: str) -> None:
+    def __init__(self, card: ModelCard, device: str, precision: str = 'auto') -> None:
         if device == 'cuda':
             raise ConfigError('backend onnxruntime runs on the CPU only, device is cuda: choose '
                               'backend torch for CUDA, or device cpu')
         card.check_files()
+        self.precision, self.precision_why = choose_precision(
+            self.name, precision, ('float32',), card.precisions)
         self._card = card
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3

@@ -12,6 +12,10 @@ from frm_seg_ros.backends.base import Labels
 from frm_seg_ros.core.decode import decode
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.model_card import ONNX, ModelCard
+from frm_seg_ros.core.precision import choose_precision
+
+# Without a hint OpenVINO would take bfloat16 by itself where the CPU has it.
+_HINTS = {'bfloat16': 'bf16', 'float32': 'f32'}
 
 
 class OpenVinoBackend:
@@ -20,11 +24,13 @@ class OpenVinoBackend:
     name = 'openvino'
     device = 'cpu'
 
-    def __init__(self, card: ModelCard, device: str) -> None:
+    def __init__(self, card: ModelCard, device: str, precision: str = 'auto') -> None:
         if device == 'cuda':
             raise ConfigError('backend openvino runs on the CPU only, device is cuda: choose '
                               'backend torch for CUDA, or device cpu')
         card.check_files()
+        self.precision, self.precision_why = choose_precision(
+            self.name, precision, _able(), card.precisions)
         try:
             model = _with_normalising(openvino.Core().read_model(card.file(ONNX)), card)
         except RuntimeError as error:
@@ -47,15 +53,24 @@ class OpenVinoBackend:
         if shape not in self._compiled:
             model = self._model.clone()
             model.reshape(list(shape))
-            # OpenVINO would take bfloat16 by itself where the CPU has it; that moves labels.
             self._compiled[shape] = openvino.Core().compile_model(model, 'CPU', {
-                'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_PRECISION_HINT': 'f32'})
+                'PERFORMANCE_HINT': 'LATENCY',
+                'INFERENCE_PRECISION_HINT': _HINTS[self.precision]})
         return self._compiled[shape]
 
     def close(self) -> None:
         """Free the compiled models."""
         self._compiled.clear()
         del self._model
+
+
+def _able() -> list[str]:
+    """List the precisions that this CPU does, fastest first.
+
+    OpenVINO tells BF16 among a CPU's capabilities only where it has instructions for it.
+    """
+    capabilities = openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
+    return ['bfloat16', 'float32'] if 'BF16' in capabilities else ['float32']
 
 
 def _with_normalising(model: openvino.Model, card: ModelCard) -> openvino.Model:

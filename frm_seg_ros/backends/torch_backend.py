@@ -13,6 +13,7 @@ from frm_seg_ros.backends.base import Labels
 from frm_seg_ros.core.decode import decode
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.model_card import ModelCard
+from frm_seg_ros.core.precision import choose_precision
 from frm_seg_ros.network.weights import load_network
 
 
@@ -21,12 +22,14 @@ class TorchBackend:
 
     name = 'torch'
 
-    def __init__(self, card: ModelCard, device: str) -> None:
+    def __init__(self, card: ModelCard, device: str, precision: str = 'auto') -> None:
         if device == 'cuda' and not torch.cuda.is_available():
             raise ConfigError('device is cuda, but torch finds no CUDA device: install a torch '
                               'built for CUDA and its driver, or choose device cpu')
         has_cuda = device != 'cpu' and torch.cuda.is_available()
         self.device = 'cuda' if has_cuda else 'cpu'
+        self.precision, self.precision_why = choose_precision(
+            self.name, precision, ('float32',), card.precisions)
         self._network = load_network(card).to(self.device, memory_format=torch.channels_last)
         self._mean = torch.tensor(card.mean, device=self.device)[:, None, None]
         self._std = torch.tensor(card.std, device=self.device)[:, None, None]

@@ -11,6 +11,7 @@ import yaml
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.files import atomic_path, sha256, share_dir
 from frm_seg_ros.core.label_space import LABELS, LabelSpace
+from frm_seg_ros.core.precision import check_measured
 
 CARD = 'card.yaml'
 WEIGHTS = 'weights.safetensors'
@@ -33,6 +34,8 @@ class ModelCard:
         trained_on: data sets.
         command: the command that trained it.
         measured: figures, each with the command that gave it.
+        precisions: by precision what it costs, with the keys of `precision.MEASURED`; empty where
+            nothing was measured.
         licence: what may be done with the weights.
     """
 
@@ -47,6 +50,7 @@ class ModelCard:
     trained_on: str
     command: str
     measured: dict[str, Any]
+    precisions: dict[str, dict[str, Any]]
     licence: str
 
     @classmethod
@@ -134,6 +138,7 @@ def _checked(facts: dict[str, Any]) -> dict[str, Any]:
     """Bring the fields to their types; a ValueError names the field that does not fit."""
     return {**{key: str(value) for key, value in facts.items()},
             'architecture': _map(facts, 'architecture'), 'measured': _map(facts, 'measured'),
+            'precisions': check_measured(_map(facts, 'precisions')),
             'files': _files(_map(facts, 'files')), 'input_size': _input_size(facts),
             'mean': _channels(facts, 'mean'), 'std': _channels(facts, 'std', above=0.0)}
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -31,14 +32,16 @@ SCENES = 8
 Times = dict[str, list[float]]
 
 
-def run_benchmark(models: Sequence[str], backends: Sequence[str], *, device: str = 'auto',
+def run_benchmark(models: Sequence[str], backends: Sequence[str], *,
+                  precisions: Sequence[str] = ('auto',), device: str = 'auto',
                   size: tuple[int, int] | None = None, camera: tuple[int, int] = (720, 1280),
                   batch: int = 1, rounds: int = 100, command: str = '') -> dict[str, Any]:
-    """Do what `frm-seg bench` does: time every model on every backend.
+    """Do what `frm-seg bench` does: time every model on every backend in every precision.
 
     Args:
         models: each the name or folder of a model, or `random:VARIANT,KEY=VALUE,...`.
         backends: each as in `Segmenter.open`.
+        precisions: likewise.
         device: likewise.
         size: (height, width) at which all networks run; the first model's own when None.
         camera: (height, width) of the images.
@@ -50,16 +53,16 @@ def run_benchmark(models: Sequence[str], backends: Sequence[str], *, device: str
         What `benchmark` does.
 
     Raises:
-        ConfigError: if a model, backend, size or count is wrong.
+        ConfigError: if a model, backend, precision, size or count is wrong.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         cards = [_card(model, folder / str(index)) for index, model in enumerate(models)]
         segmenters = []
-        for card in cards:
-            for backend in backends:
-                segmenters.append(Segmenter(card, backend, device, size or cards[0].input_size))
-                stack.callback(segmenters[-1].close)
+        for card, backend, precision in product(cards, backends, precisions):
+            segmenters.append(Segmenter(card, backend, device, size or cards[0].input_size,
+                                        precision=precision))
+            stack.callback(segmenters[-1].close)
         return benchmark(segmenters, camera, batch, rounds, command)
 
 
@@ -156,16 +159,16 @@ def _facts(segmenter: Segmenter) -> dict[str, Any]:
     card = segmenter.card
     return {'model': card.name, 'trained_on': card.trained_on, 'architecture': card.architecture,
             'sha256': card.files, 'backend': segmenter.backend.name,
-            'device': segmenter.backend.device}
+            'device': segmenter.backend.device, 'precision': segmenter.backend.precision}
 
 
 def benchmark_table(result: Mapping[str, Any]) -> str:
     """Lay out the result of `benchmark` for a terminal, one candidate a line."""
     size, camera = ('x'.join(map(str, result[key])) for key in ('network_size', 'camera_size'))
-    rows = [('model', 'backend', 'resize', 'network', 'decode', 'total', 'p99', 'min', 'cpu',
-             'ratio'), *(_row(candidate) for candidate in result['candidates'])]
+    rows = [('model', 'backend', 'precision', 'resize', 'network', 'decode', 'total', 'p99', 'min',
+             'cpu', 'ratio'), *(_row(candidate) for candidate in result['candidates'])]
     widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = ['  '.join(cell.ljust(width) if place < 2 else cell.rjust(width)
+    lines = ['  '.join(cell.ljust(width) if place < 3 else cell.rjust(width)
                        for place, (cell, width) in enumerate(zip(row, widths))) for row in rows]
     return '\n'.join([
         f'network {size}, camera {camera}, batch {result["batch"]}, {result["rounds"]} rounds; '
@@ -179,7 +182,8 @@ def _row(candidate: Mapping[str, Any]) -> tuple[str, ...]:
     values = [ms[stage]['median'] for stage in ('resize', 'network', 'decode', 'total')]
     values += [ms['total']['p99'], ms['total']['min'], ms['cpu']['median']]
     return (candidate['model'], f'{candidate["backend"]} {candidate["device"]}',
-            *(f'{value:.2f}' for value in values), f'{candidate["ratio"]:.2f}')
+            candidate['precision'], *(f'{value:.2f}' for value in values),
+            f'{candidate["ratio"]:.2f}')
 
 
 def _others(cores: float | None) -> str:

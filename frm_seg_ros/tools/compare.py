@@ -163,8 +163,8 @@ def _number(value: float, sign: str = '') -> str:
 
 def facts_of(run: Run) -> dict[str, str]:
     """Tell what a run is."""
-    keys = ('model', 'model_sha256', 'predictions', 'backend', 'size', 'scales', 'flip', 'map',
-            'command')
+    keys = ('model', 'model_sha256', 'predictions', 'backend', 'precision', 'size', 'scales',
+            'flip', 'map', 'command')
     known = {key: run.result.get(key) for key in keys}
     return {'file': run.path, **{key: str(value) for key, value in known.items()
                                  if value is not None}}

@@ -30,117 +30,10 @@ from frm_seg_ros.tools.subject import Subject, label_frame, model_subject, recor
 
 _log = logging.getLogger(__name__)
 
-_NO_TRUTH = ('the source has no truth or does not tell its label space, so that nothing can be '
-             'scored: use predict, or name a source with labels, and --truth-space for a bag')
-
-
-def evaluate(source: FrameSource, segmenter: Segmenter,
-             label_map: LabelMap | None = None) -> Evaluation:
-    """Label every frame of the source that has a truth, and score it.
-
-    Args:
-        source: frames with truth.
-        segmenter: what labels them.
-        label_map: from the segmenter's label space to that of the truth where they differ: only
-            its `classes` are scored then.
-
-    Raises:
-        ConfigError: if the source has no truth, or has it in another label space.
-    """
-    if label_map is None:
-        check_label_spaces(source.label_space, segmenter.label_space)
-    evaluation, unmatched, _ = score(source, lambda frame: label_frame(segmenter, frame),
-                                     label_map)
-    _check_scored(len(evaluation.series), unmatched)
-    return evaluation
-
-
-def score(source: FrameSource, predict: Callable[[Frame], Prediction | None],
-          label_map: LabelMap | None) -> tuple[Evaluation, dict[str, int], list[int]]:
-    """Score what `predict` tells of every frame of the source that has a truth.
-
-    Args:
-        source: frames with truth.
-        predict: labels a frame; None where it has no labels.
-        label_map: from the space of the labels to that of the truth; None where they are one.
-
-    Returns:
-        What was learnt; how many frames were left out, without `truth`, without `prediction`; and
-        the places of those scored, from 0 on, among all that the source gave.
-    """
-    evaluation = Evaluation(source.label_space, len(source))
-    unmatched, scored = {'truth': 0, 'prediction': 0}, []
-    for place, frame in enumerate(track(source, len(source), 'frames')):
-        prediction = None if frame.truth is None else predict(frame)
-        if prediction is None:
-            unmatched['truth' if frame.truth is None else 'prediction'] += 1
-        else:
-            evaluation.add(*in_truth_space(frame, prediction.labels, label_map),
-                           prediction.confidence)
-            scored.append(place)
-    return evaluation, unmatched, scored
-
-
-def _check_scored(frames: int, unmatched: Mapping[str, int]) -> None:
-    if not frames:
-        raise ConfigError('no frame of the source has a truth and a prediction, so that nothing '
-                          f'can be scored: {unmatched["truth"]} have no truth, '
-                          f'{unmatched["prediction"]} no prediction of their stamp')
-
-
-def in_truth_space(frame: Frame, labels: np.ndarray,
-                   label_map: LabelMap | None) -> tuple[Frame, np.ndarray]:
-    """Bring labels to the space of the truth, and take truth out that no label can mean.
-
-    Args:
-        frame: has a truth.
-        labels: (H, W) uint8 train ids of the model's space.
-        label_map: from there to the truth's space; None where they are one, and all stays.
-
-    Returns:
-        Frame and labels, (H, W) uint8, that can be compared.
-    """
-    if label_map is None:
-        return frame, labels
-    return (replace(frame, truth=label_map.restrict_truth(frame.truth)),
-            label_map.map_labels(labels))
-
-
-def find_label_map(truth: LabelSpace | None, model: LabelSpace,
-                   path: str | None = None) -> LabelMap | None:
-    """Find the map from the model's label space to the truth's; None where they are one.
-
-    Args:
-        truth: space of the truth.
-        model: space of the model's labels.
-        path: file of a map of one's own.
-
-    Raises:
-        ConfigError: if there is no truth, no such map, or it does not fit.
-    """
-    if truth is None:
-        raise ConfigError(_NO_TRUTH)
-    if not path and (truth.name, truth.names) == (model.name, model.names):
-        return None
-    return LabelMap.load(model, truth, path)
-
-
-def check_label_spaces(truth: LabelSpace | None, model: LabelSpace) -> None:
-    """Make sure that train ids mean the same in truth and prediction.
-
-    Raises:
-        ConfigError: if there is no truth, or the classes differ.
-    """
-    if truth is None:
-        raise ConfigError(_NO_TRUTH)
-    if truth.names != model.names:
-        raise ConfigError(f'the truth is in the label space {truth.name}, the labels of the model '
-                          f'in {model.name}: choose a model trained for {truth.name}')
-
 
 def run_evaluation(source_text: str, model: str, *, backend: str = 'auto', device: str = 'auto',
                    size: tuple[int, int] | None = None, scales: Sequence[float] = PLAIN,
-                   flip: bool = False, map_path: str | None = None,
+                   flip: bool = False, precision: str = 'auto', map_path: str | None = None,
                    bag_options: BagOptions | None = None, shard: Shard | None = None,
                    json_path: str | None = None, report_path: str | None = None,
                    command: str = '') -> dict[str, Any]:
@@ -154,6 +47,7 @@ def run_evaluation(source_text: str, model: str, *, backend: str = 'auto', devic
         size: likewise.
         scales: likewise.
         flip: likewise.
+        precision: likewise.
         map_path: file of the label map, where truth and model differ in their space and the
             shipped map is not wanted.
         bag_options: what else is wanted of a bag.
@@ -174,7 +68,7 @@ def run_evaluation(source_text: str, model: str, *, backend: str = 'auto', devic
         if bag_options and bag_options.predictions:
             subject = recorded_subject(source, bag_options.predictions)
         else:
-            segmenter = Segmenter.open(model, backend, device, size, scales, flip)
+            segmenter = Segmenter.open(model, backend, device, size, scales, flip, precision)
             stack.callback(segmenter.close)
             subject = model_subject(segmenter)
         label_map = find_label_map(source.label_space, subject.label_space, map_path)
@@ -237,8 +131,8 @@ def merge_parts(paths: Sequence[str | Path], json_path: str | None = None,
 def _told(result: Mapping[str, Any]) -> dict[str, Any]:
     """Pick what all parts of an evaluation have alike."""
     return {key: result[key] for key in (
-        'source', 'bag_options', 'model', 'model_sha256', 'backend', 'size', 'scales', 'flip',
-        'predictions', 'label_space', 'map', 'classes')}
+        'source', 'bag_options', 'model', 'model_sha256', 'backend', 'precision', 'size', 'scales',
+        'flip', 'predictions', 'label_space', 'map', 'classes')}
 
 
 def summarise(evaluation: Evaluation, frames: int, unmatched: Mapping[str, int],

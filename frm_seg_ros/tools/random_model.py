@@ -50,7 +50,7 @@ def export_random(text: str, folder: Path, seed: int = 0) -> ModelCard:
         files={name: sha256(folder / name) for name in (WEIGHTS, LABELS)}, input_size=(360, 480),
         mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), label_space=space.name,
         trained_on='nothing: random weights', command=f'none: seed {seed}', measured={},
-        licence='as the package')
+        precisions={}, licence='as the package')
     onnx.save(to_onnx(card), folder / ONNX)
     card = replace(card, files={**card.files, ONNX: sha256(folder / ONNX)})
     card.save()

@@ -37,6 +37,7 @@ def model_subject(segmenter: Segmenter) -> Subject:
         'model': card.name,
         'model_sha256': card.sha256,
         'backend': segmenter.backend.name,
+        'precision': segmenter.backend.precision,
         'size': list(segmenter.size),
         'scales': list(segmenter.scales),
         'flip': segmenter.flip,
@@ -60,7 +61,8 @@ def recorded_subject(source: Any, topic: str) -> Subject:
         source: a BagSource that was opened with this topic of predictions.
         topic: its name, for the record.
     """
-    record = {**dict.fromkeys(('model', 'model_sha256', 'backend', 'size', 'scales', 'flip')),
+    record = {**dict.fromkeys(('model', 'model_sha256', 'backend', 'precision', 'size', 'scales',
+                               'flip')),
               'predictions': topic}
     find = source.recorded()
 

@@ -222,4 +222,5 @@ def write_model(folder: Path, config: TrainingConfig, space: LabelSpace,
         files={name: sha256(folder / name) for name in files}, input_size=config.input_size,
         mean=MEAN, std=STD, label_space=space.name,
         trained_on=f'{", ".join(data)}; {start}',
-        command=command, measured={}, licence='unstated: fill in before shipping').save()
+        command=command, measured={}, precisions={},
+        licence='unstated: fill in before shipping').save()

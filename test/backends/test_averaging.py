@@ -132,7 +132,8 @@ def test_the_lowest_id_wins_a_tie():
 def test_auto_takes_torch_and_says_why():
     segmenter = Segmenter.open(MODEL, 'auto', 'cpu', SIZE, flip=True)
     assert segmenter.backend.name == 'torch'
-    assert segmenter.chosen == 'backend torch on cpu, which alone averages several runs'
+    assert segmenter.chosen == ('backend torch on cpu, which alone averages several runs; '
+                                'precision float32, the fastest here')
 
 
 REFUSED = [
@@ -180,7 +181,7 @@ def test_eval_records_how_it_ran(tmp_path, capsys):
     result = json.loads(file.read_text())
     assert (result['scales'], result['flip'], result['backend']) == ([1, 1.25], True, 'torch')
     assert ' --scales 1,1.25 --flip ' in result['command']
-    assert result['size'] == [64, 96]
+    assert (result['size'], result['precision']) == ([64, 96], 'float32')
     assert 'run at scales 1, 1.25, also mirrored\n' in capsys.readouterr().out
     assert 'scales 1, 1.25, also mirrored' in report.read_text()
 

@@ -36,6 +36,14 @@ def test_unknown_names_list_the_known_ones(card, name, device, words):
         base.open_backend(name, card, device)
 
 
+def test_the_line_names_the_precision_and_why(card):
+    pytest.importorskip('onnxruntime')
+    line = base.open_backend('onnxruntime', card, 'cpu')[1]
+    assert line == 'backend onnxruntime on cpu, as asked for; precision float32, the fastest here'
+    line = base.open_backend('onnxruntime', card, 'cpu', 'float32')[1]
+    assert line.endswith('; precision float32, as asked for')
+
+
 @pytest.mark.parametrize('name', ['openvino', 'onnxruntime'])
 def test_a_file_that_is_no_network_is_refused(card, name):
     pytest.importorskip(name)

@@ -160,6 +160,14 @@ def test_cuda_equals_the_reference(frames, reference, size):
         assert np.abs(found[i][1] - confidence[i]).max() <= 1
 
 
+def test_a_precision_is_refused_that_is_not_done(backend_class):
+    with pytest.raises(ConfigError, match='does not do float16 .* it does .*float32'):
+        backend_class(ModelCard.load(MODEL), 'cpu', 'float16')
+    backend = backend_class(ModelCard.load(MODEL), 'cpu', 'float32')
+    assert (backend.precision, backend.precision_why) == ('float32', 'as asked for')
+    backend.close()
+
+
 def test_cuda_is_refused_where_there_is_none(backend_class):
     if torch.cuda.is_available():
         pytest.skip('there is a CUDA device')

@@ -67,6 +67,7 @@ def test_a_label_space_of_its_own_comes_before_a_shipped_one(folder, tmp_path):
     ({'mean': ['a', 0, 0]}, 'mean is'),
     ({'files': 3}, 'files is 3, wanted a map'),
     ({'architecture': 'b0'}, "architecture is 'b0', wanted a map"),
+    ({'precisions': {'half': {}}}, "precisions has 'half': {}, wanted a name of float32,"),
 ])
 def test_a_wrong_field_is_named(folder, facts, words):
     change(folder, **facts)

@@ -26,7 +26,7 @@ class ScriptedSegmenter:
     size = (64, 96)
     card = SimpleNamespace(name='scripted', trained_on='nothing', architecture={'width': 3},
                            files={ONNX: 'ab'})
-    backend = SimpleNamespace(name='fake', device='cpu')
+    backend = SimpleNamespace(name='fake', device='cpu', precision='float32')
 
     def __init__(self, name, log, inference_ms=()):
         self.name, self.log, self.inference_ms = name, log, iter(inference_ms)
@@ -100,13 +100,14 @@ def test_the_table_shows_what_was_measured():
     result = {
         'network_size': [360, 480], 'camera_size': [720, 1280], 'batch': 2, 'rounds': 7,
         'cpu': 'Abacus', 'cores': 8, 'allowed_cores': 3, 'cores_busy_with_others': 0.125,
-        'candidates': [{'model': 'm', 'backend': 'b', 'device': 'cpu', 'ms': ms, 'ratio': 1.25}]}
+        'candidates': [{'model': 'm', 'backend': 'b', 'device': 'cpu',
+                        'precision': 'int8', 'ms': ms, 'ratio': 1.25}]}
     head, columns, row, machine = bench.benchmark_table(result).split('\n')
     assert 'network 360x480, camera 720x1280, batch 2, 7 rounds' in head
-    assert columns.split() == ['model', 'backend', 'resize', 'network', 'decode', 'total', 'p99',
-                               'min', 'cpu', 'ratio']
-    assert row.split() == ['m', 'b', 'cpu', '1.00', '20.00', '3.00', '24.00', '24.50', '23.75',
-                           '44.00', '1.25']
+    assert columns.split() == ['model', 'backend', 'precision', 'resize', 'network', 'decode',
+                               'total', 'p99', 'min', 'cpu', 'ratio']
+    assert row.split() == ['m', 'b', 'cpu', 'int8', '1.00', '20.00', '3.00', '24.00', '24.50',
+                           '23.75', '44.00', '1.25']
     assert len(columns) == len(row)
     assert machine == 'Abacus, 3 of 8 cores; other programs kept 0.12 cores busy meanwhile'
     result['cores_busy_with_others'] = None
@@ -152,7 +153,7 @@ def test_the_command_compares_models_and_backends_and_records_the_conditions(
 
 def check_candidate(candidate, files):
     assert set(candidate) == {'model', 'trained_on', 'architecture', 'sha256', 'backend',
-                              'device', 'ms', 'ratio'}
+                              'device', 'precision', 'ms', 'ratio'}
     assert candidate['sha256'] == files
     assert set(candidate['ms']) == {'resize', 'network', 'decode', 'total', 'cpu'}
     for name, stage in candidate['ms'].items():

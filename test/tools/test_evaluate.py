@@ -57,7 +57,7 @@ class FakeSegmenter:
     size = (64, 64)
     scales, flip = (0.5, 1.0), True
     chosen = 'backend fake on cpu, as asked for'
-    backend = SimpleNamespace(name='fake')
+    backend = SimpleNamespace(name='fake', precision='float32')
     card = SimpleNamespace(name='fake model', sha256='ab' * 32, label_space='camvid', files={},
                            trained_on='nothing', command='none', licence='none')
     closed = False
@@ -138,7 +138,8 @@ def test_json_holds_what_is_promised(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for key in details(Evaluation(SPACE, 0)):  # test_details.py looks at them
         read.pop(key)
     assert read == {'frames': 2, 'source': 'fake:1', 'model': 'fake model',
-                    'model_sha256': 'ab' * 32, 'backend': 'fake', 'size': [64, 64],
+                    'model_sha256': 'ab' * 32, 'backend': 'fake',
+                    'precision': 'float32', 'size': [64, 64],
                     'scales': [0.5, 1.0], 'flip': True, 'label_space': 'camvid',
                     'map': None, 'classes': SPACE.names, 'predictions': None,
                     'unmatched': {'truth': 0, 'prediction': 0}, 'bag_options': {},

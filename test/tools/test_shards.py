@@ -57,7 +57,7 @@ class FakeSegmenter:
     """Answers with the first channel of the image, as sure as the second says."""
 
     label_space, size, scales, flip, chosen = SPACE, (64, 64), (1.0,), False, 'fake'
-    backend = SimpleNamespace(name='fake')
+    backend = SimpleNamespace(name='fake', precision='float32')
     card = SimpleNamespace(name='fake model', sha256='ab' * 32, label_space='camvid', files={},
                            trained_on='nothing', command='none', licence='none')
     frames = 0

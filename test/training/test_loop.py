@@ -202,6 +202,6 @@ def test_weights_of_another_architecture_are_refused(tmp_path):
         folder=tmp_path, name='two', architecture={**VARIANTS['frm_b0_fast'], 'classes': 3},
         files={WEIGHTS: sha256(tmp_path / WEIGHTS)}, input_size=(64, 64), mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0), label_space='camvid', trained_on='', command='', measured={},
-        licence='')
+        precisions={}, licence='')
     with pytest.raises(ConfigError, match='does not hold the weights of the architecture'):
         load_network(card)
