@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from frm_seg_ros.backends.base import BACKENDS, Backend, open_backend
+from frm_seg_ros.backends.base import BACKENDS, Backend, Labels, open_backend
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.frame import Prediction, check_image
 from frm_seg_ros.core.model_card import ModelCard
@@ -41,7 +41,8 @@ class Segmenter:
         self.label_space = card.load_label_space()
         self.size = size or card.input_size
         self.scales, self.flip = tuple(scales), flip
-        self._sizes = _network_sizes(self.size, self.scales)
+        self._sizes = network_sizes(self.size, self.scales)
+        card.check_size(self.size)
         classes = card.architecture.get('classes', len(self.label_space.classes))
         if classes != len(self.label_space.classes):
             raise ConfigError(f'the card of {card.name} has an architecture of {classes} classes, '
@@ -80,7 +81,7 @@ class Segmenter:
 
         Args:
             images: each (H, W, 3) uint8 RGB.
-            confidence: whether confidence is wanted too.
+            confidence: whether confidence is wanted too; there is none where the card has none.
 
         Returns:
             A prediction an image, in its own pixels; `times_ms` has `pre` (resize), `inference`
@@ -100,12 +101,24 @@ class Segmenter:
         sizes = [image.shape[:2] for image in images]
         if self._averages:
             results = self.backend.run_averaged(batches, sizes, confidence, self.flip)
+            decode_ms = self.backend.decode_ms
         else:
-            results = self.backend.run(batches[0], sizes, confidence)
+            results, decode_ms = self._run(batches[0], sizes, confidence)
         times = {'pre': 1e3 * (resized - start),
                  'inference': 1e3 * (time.perf_counter() - resized),
-                 'decode': self.backend.decode_ms}
+                 'decode': decode_ms}
         return [Prediction(labels, conf, times) for labels, conf in results]
+
+    def _run(self, batch: np.ndarray, sizes: Sequence[tuple[int, int]],
+             confidence: bool) -> tuple[list[Labels], float]:
+        """Run the backend, image by image where the network takes no more."""
+        step = 1 if self.card.one_by_one else len(batch)
+        results, decode_ms = [], 0.0
+        for first in range(0, len(batch), step):
+            part = slice(first, first + step)
+            results += self.backend.run(batch[part], sizes[part], confidence)
+            decode_ms += self.backend.decode_ms
+        return results, decode_ms
 
     def close(self) -> None:
         """Free the device."""
@@ -123,7 +136,7 @@ def _open_averaging(name: str, card: ModelCard, device: str,
                      f'precision {backend.precision}, {backend.precision_why}')
 
 
-def _network_sizes(size: tuple[int, int], scales: Sequence[float]) -> list[tuple[int, int]]:
+def network_sizes(size: tuple[int, int], scales: Sequence[float]) -> list[tuple[int, int]]:
     """Give scale x size for every scale, each side rounded to the nearest integer, halves up.
 
     Raises:

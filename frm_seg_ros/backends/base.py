@@ -66,7 +66,7 @@ class Backend(Protocol):
 
         Returns:
             For each image labels (height, width) uint8 train ids, and confidence of the same
-            shape, uint8 0..255, or None.
+            shape, uint8 0..255, or None: always where the card has no confidence.
         """
 
     def close(self) -> None:
@@ -78,7 +78,7 @@ def open_backend(name: str, card: ModelCard, device: str = 'auto',
     """Open a backend by name; `auto` takes the first that is there.
 
     With `auto`, torch comes first where it is installed and sees a CUDA device (and `device` does
-    not forbid it); otherwise the order of BACKENDS.
+    not forbid it); otherwise the order of BACKENDS. An imported network never runs in torch.
 
     Returns:
         The backend, and one line that says what was chosen and why.
@@ -100,7 +100,7 @@ def open_backend(name: str, card: ModelCard, device: str = 'auto',
                               f'pip install frm-seg[{name}] or choose another backend') from error
         return backend, f'backend {name} on {backend.device}, as asked for; {_precision(backend)}'
     missing = []
-    for candidate in _order(device):
+    for candidate in _order(card, device):
         try:
             backend = load_plugin('backend', candidate, BACKENDS)(card, device, precision)
         except ImportError as error:
@@ -117,9 +117,12 @@ def _precision(backend: Backend) -> str:
     return f'precision {backend.precision}, {backend.precision_why}'
 
 
-def _order(device: str) -> list[str]:
+def _order(card: ModelCard, device: str) -> list[str]:
+    others = [name for name in BACKENDS if name != 'torch']
+    if card.imported:
+        return others
     if device != 'cpu' and _torch_sees_cuda():
-        return ['torch', *(name for name in BACKENDS if name != 'torch')]
+        return ['torch', *others]
     return list(BACKENDS)
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import onnxruntime
 
 from frm_seg_ros.backends.base import Labels
-from frm_seg_ros.core.decode import decode
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.model_card import ONNX, ModelCard
 from frm_seg_ros.core.normalise import normalise
+from frm_seg_ros.core.outputs import decode_output
 from frm_seg_ros.core.precision import choose_precision
 
 
@@ -48,7 +48,7 @@ class OnnxRuntimeBackend:
         inputs = normalise(images, self._card.mean, self._card.std)
         logits = self._session.run(None, {self._session.get_inputs()[0].name: inputs})[0]
         start = time.perf_counter()
-        labels = [decode(each, size, confidence)
+        labels = [decode_output(each, size, confidence)
                   for each, size in zip(logits, sizes, strict=True)]
         self.decode_ms = 1e3 * (time.perf_counter() - start)
         return labels

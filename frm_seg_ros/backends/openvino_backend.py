@@ -9,9 +9,9 @@ import openvino
 from openvino.preprocess import ColorFormat, PrePostProcessor
 
 from frm_seg_ros.backends.base import Labels
-from frm_seg_ros.core.decode import decode
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.model_card import ONNX, ModelCard
+from frm_seg_ros.core.outputs import decode_output
 from frm_seg_ros.core.precision import choose_precision
 
 # Without a hint OpenVINO would take bfloat16 by itself where the CPU has it.
@@ -43,7 +43,7 @@ class OpenVinoBackend:
         """Label a batch; see `base.Backend.run`. A new shape compiles for a second or so first."""
         logits = self._for_shape(images.shape)(images)[0]
         start = time.perf_counter()
-        labels = [decode(each, size, confidence)
+        labels = [decode_output(each, size, confidence)
                   for each, size in zip(logits, sizes, strict=True)]
         self.decode_ms = 1e3 * (time.perf_counter() - start)
         return labels

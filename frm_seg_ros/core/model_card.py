@@ -8,14 +8,18 @@ from typing import Any
 
 import yaml
 
+from frm_seg_ros.core.bounds import read_yaml
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.files import atomic_path, sha256, share_dir
 from frm_seg_ros.core.label_space import LABELS, LabelSpace
+from frm_seg_ros.core.onnx_locations import check_locations
 from frm_seg_ros.core.precision import check_measured
 
 CARD = 'card.yaml'
 WEIGHTS = 'weights.safetensors'
 ONNX = 'model.onnx'
+# What the architecture of an imported network tells in place of arguments: key and choices.
+IMPORTED = {'imported': ('logits', 'labels'), 'sizes': ('any', 'fixed'), 'batch': ('any', 'one')}
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,9 @@ class ModelCard:
     Attributes:
         folder: where the card and the files it names lie.
         name: the model's name.
-        architecture: arguments of `network.segmentation.FrmNetwork`.
+        architecture: arguments of `network.segmentation.FrmNetwork`; of an imported network, which
+            lies in the ONNX file alone, the keys of IMPORTED: what it gives, and whether it takes
+            other sizes than `input_size` and several images at once.
         files: SHA-256 by file name.
         input_size: (height, width) that the network was trained for and is fed by default.
         mean: of the training images by channel, RGB, on the scale 0..1.
@@ -62,8 +68,8 @@ class ModelCard:
         """
         path = find_model(model) / CARD
         try:
-            facts = yaml.safe_load(path.read_text(encoding='utf-8'))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            facts = read_yaml(path)
+        except (OSError, yaml.YAMLError) as error:
             raise ConfigError(f'the card {path} cannot be read, restore it: {error}') from error
         wanted = {item.name for item in fields(cls)} - {'folder'}
         found = set(facts) if isinstance(facts, dict) else set()
@@ -81,6 +87,32 @@ class ModelCard:
     def sha256(self) -> str:
         """Hash by which the model is known: of its weights, else of its ONNX file."""
         return self.files.get(WEIGHTS) or self.files[ONNX]
+
+    @property
+    def imported(self) -> bool:
+        """Tell whether the network comes from elsewhere and lies in the ONNX file alone."""
+        return 'imported' in self.architecture
+
+    @property
+    def has_confidence(self) -> bool:
+        """Tell whether the network tells how sure it is; labels alone do not."""
+        return self.architecture.get('imported') != 'labels'
+
+    @property
+    def one_by_one(self) -> bool:
+        """Tell whether the network takes a single image at a time."""
+        return self.architecture.get('batch') == 'one'
+
+    def check_size(self, size: tuple[int, int]) -> None:
+        """Make sure that the network runs at `size` (height, width).
+
+        Raises:
+            ConfigError: if it runs at the card's size only.
+        """
+        if self.architecture.get('sizes') == 'fixed' and size != self.input_size:
+            raise ConfigError('model {} runs at {}x{} only, as its ONNX file was made, not at '
+                              '{}x{}: leave the size out, or import an export for any size'.format(
+                                  self.name, *self.input_size, *size))
 
     def save(self) -> None:
         """Write `card.yaml` into the model's folder, whole or not at all."""
@@ -128,6 +160,8 @@ class ModelCard:
         """
         for name in self.files:
             self.file(name)
+        if ONNX in self.files:
+            check_locations(self.folder / ONNX, self.files)
 
 
 def _listed(names: set[str]) -> str:
@@ -137,7 +171,7 @@ def _listed(names: set[str]) -> str:
 def _checked(facts: dict[str, Any]) -> dict[str, Any]:
     """Bring the fields to their types; a ValueError names the field that does not fit."""
     return {**{key: str(value) for key, value in facts.items()},
-            'architecture': _map(facts, 'architecture'), 'measured': _map(facts, 'measured'),
+            'architecture': _architecture(facts), 'measured': _map(facts, 'measured'),
             'precisions': check_measured(_map(facts, 'precisions')),
             'files': _files(_map(facts, 'files')), 'input_size': _input_size(facts),
             'mean': _channels(facts, 'mean'), 'std': _channels(facts, 'std', above=0.0)}
@@ -147,6 +181,15 @@ def _map(facts: dict[str, Any], key: str) -> dict[str, Any]:
     if not isinstance(facts[key], dict):
         raise ValueError(f'{key} is {facts[key]!r}, wanted a map')
     return facts[key]
+
+
+def _architecture(facts: dict[str, Any]) -> dict[str, Any]:
+    found = _map(facts, 'architecture')
+    if 'imported' in found and not (set(found) == set(IMPORTED) and all(
+            found[key] in choices for key, choices in IMPORTED.items())):
+        raise ValueError(f'architecture is {found} of an imported network, wanted one of each of '
+                         f'{IMPORTED}')
+    return found
 
 
 def _files(files: dict[str, Any]) -> dict[str, str]:

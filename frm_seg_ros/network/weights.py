@@ -63,8 +63,12 @@ def load_network(card: ModelCard) -> FrmNetwork:
     """Build the network of a card with its weights, float32, in evaluation mode.
 
     Raises:
-        ConfigError: if the weights are missing, damaged or of another architecture.
+        ConfigError: if the network was imported, or the weights are missing, damaged or of
+            another architecture.
     """
+    if card.imported:
+        raise ConfigError(f'model {card.name} was imported as an ONNX file, so torch cannot run '
+                          'it: choose backend openvino or onnxruntime')
     network = build_network(card.architecture)
     path = card.file(WEIGHTS)
     try:

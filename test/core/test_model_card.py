@@ -14,6 +14,9 @@ def folder(tmp_path):
     return write_tiny_model(tmp_path / 'tiny')
 
 
+IMPORTED = {'imported': 'logits', 'sizes': 'any', 'batch': 'any'}
+
+
 def change(folder, **facts):
     path = folder / 'card.yaml'
     card = yaml.safe_load(path.read_text())
@@ -67,12 +70,44 @@ def test_a_label_space_of_its_own_comes_before_a_shipped_one(folder, tmp_path):
     ({'mean': ['a', 0, 0]}, 'mean is'),
     ({'files': 3}, 'files is 3, wanted a map'),
     ({'architecture': 'b0'}, "architecture is 'b0', wanted a map"),
+    ({'architecture': {'imported': 'logits'}}, 'of an imported network, wanted one of each of'),
+    ({'architecture': {**IMPORTED, 'batch': 'two'}}, "'batch': 'two'.* of an imported network"),
+    ({'architecture': {**IMPORTED, 'classes': 11}}, 'of an imported network'),
     ({'precisions': {'half': {}}}, "precisions has 'half': {}, wanted a name of float32,"),
 ])
 def test_a_wrong_field_is_named(folder, facts, words):
     change(folder, **facts)
     with pytest.raises(ConfigError, match=words):
         ModelCard.load(folder)
+
+
+@pytest.mark.parametrize(('gives', 'sizes', 'batch'), [
+    ('logits', 'any', 'one'), ('labels', 'fixed', 'any')])
+def test_an_imported_network_tells_what_it_takes_and_gives(folder, gives, sizes, batch):
+    own = ModelCard.load(folder)
+    assert not own.imported and own.has_confidence and not own.one_by_one
+    own.check_size((192, 256))
+    change(folder, architecture={'imported': gives, 'sizes': sizes, 'batch': batch})
+    card = ModelCard.load(folder)
+    assert card.imported
+    assert card.has_confidence == (gives == 'logits')
+    assert card.one_by_one == (batch == 'one')
+    card.check_size((96, 128))
+    if sizes == 'any':
+        card.check_size((192, 256))
+        return
+    with pytest.raises(ConfigError, match='tiny runs at 96x128 only, as its ONNX file was made, '
+                                          'not at 192x256: leave the size out'):
+        card.check_size((192, 256))
+
+
+def test_torch_does_not_run_an_imported_network(folder):
+    pytest.importorskip('torch')
+    from frm_seg_ros.network.weights import load_network
+    change(folder, architecture=IMPORTED)
+    with pytest.raises(ConfigError, match='tiny was imported as an ONNX file, so torch cannot '
+                                          'run it: choose backend openvino or onnxruntime'):
+        load_network(ModelCard.load(folder))
 
 
 def test_missing_and_damaged_cards(folder):
