@@ -1,19 +1,17 @@
 """rosbag2 recordings as sources of frames."""
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from frm_seg_ros.core.encodings import compressed_to_rgb, to_rgb
 from frm_seg_ros.core.errors import ConfigError, FrameError
 from frm_seg_ros.core.frame import Frame
 from frm_seg_ros.sources.bag_file import Bag
+from frm_seg_ros.sources.bag_images import Drops, message_to_rgb
 from frm_seg_ros.sources.bag_labels import (
     StampedFiles,
     StampedMessages,
@@ -24,6 +22,7 @@ from frm_seg_ros.sources.bag_labels import (
 )
 from frm_seg_ros.sources.bag_options import BagOptions
 from frm_seg_ros.sources.bag_topics import (
+    find_camera_info,
     find_label_space,
     find_predictions_space,
     find_topics,
@@ -33,8 +32,6 @@ from frm_seg_ros.sources.label_coding import LabelCoding
 
 # Enough stamps for a median that single lost frames do not move.
 _RATE_FRAMES = 21
-
-_log = logging.getLogger(__name__)
 
 
 def open_bag(text: str, options: BagOptions = BagOptions()) -> BagSource:   # noqa: B008  frozen
@@ -110,10 +107,10 @@ class BagSource:
                 label space.
         """
         find_truth = self._truth_finder()
-        drops = _Drops(self.bag.path)
+        drops = Drops(self.bag.path)
         for index, image in self._chosen.images():
             try:
-                rgb = _to_rgb(image)
+                rgb = message_to_rgb(image)
                 truth = find_truth(index, stamp_ns(image), rgb.shape[:2])
             except FrameError as error:
                 drops.add(error)
@@ -132,6 +129,12 @@ class BagSource:
         """
         find = self._topic_finder(self.options.predictions, self._predictions_coding)
         return lambda frame: find(frame.stamp_ns, frame.image.shape[:2])
+
+    def camera_info(self) -> Any | None:
+        """Read the first sensor_msgs/CameraInfo of the camera, None where there is none."""
+        topic = find_camera_info(self.bag, self.image_topic)
+        messages = self.bag.messages({topic} if topic else ())
+        return next((message for _, _, message in messages), None)
 
     def _truth_finder(self) -> Callable[[int, int, tuple[int, int]], np.ndarray | None]:
         """Begin to read the truth: give it by index, stamp and size of an image."""
@@ -219,24 +222,3 @@ class _Chosen:
         for index, (_, _, message) in enumerate(messages, self._first):
             if message is not None and (index - self._first) % self._stride == 0:
                 yield index, message
-
-
-class _Drops:
-    """Count of what was left out, by reason, with the first sentence of each."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._found: dict[str, tuple[int, FrameError]] = {}
-
-    def add(self, error: FrameError) -> None:
-        count, first = self._found.get(error.reason, (0, error))
-        self._found[error.reason] = (count + 1, first)
-
-    def tell(self) -> None:
-        for reason, (count, first) in self._found.items():
-            _log.warning('images of the bag %s left out: %d (%s), the first because: %s',
-                         self._path, count, reason, first)
-
-
-def _to_rgb(message: Any) -> np.ndarray:
-    return to_rgb(message) if hasattr(message, 'encoding') else compressed_to_rgb(message)

@@ -11,6 +11,7 @@ from frm_seg_ros.sources.bag_options import BagOptions
 
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'
+CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 STRING = 'std_msgs/msg/String'
 TRUTH_ENDINGS = ('label_image', 'labels', 'truth')
 LABEL_SPACE_ENDING = 'label_space'
@@ -71,6 +72,13 @@ def find_topics(bag: Bag, options: BagOptions) -> tuple[str, str | None]:
     for topic in filter(None, (truth_topic, options.predictions)):
         _check_topic(bag, topic, (IMAGE,))
     return image_topic, truth_topic
+
+
+def find_camera_info(bag: Bag, image_topic: str) -> str | None:
+    """Find the CameraInfo topic of images: camera_info in their namespace, as image_transport."""
+    folder = image_topic.removesuffix('/compressed').rpartition('/')[0]
+    name = f'{folder}/camera_info'
+    return name if name in _filled(bag, CAMERA_INFO) else None
 
 
 def _only(bag: Bag, what: str, names: Collection[str]) -> str:

@@ -15,6 +15,7 @@ from frm_seg_ros.core.frame import Frame
 from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.sources.base import open_source
 from frm_seg_ros.tools import make_bag as module
+from frm_seg_ros.tools.bag_writer import new_bag
 from frm_seg_ros.tools.make_bag import bag_info, format_bag_info, make_bag
 
 FIRST = 5_000_000_123       # stamp of the made source's first frame
@@ -119,6 +120,66 @@ def test_camera_info(tmp_path, source):
         assert info.k.tolist() == [8, 0, 3.5, 0, 8, row, 0, 0, 1]
         assert info.r.tolist() == [1, 0, 0, 0, 1, 0, 0, 0, 1]
         assert info.p.tolist() == [8, 0, 3.5, 0, 0, 8, row, 0, 0, 0, 1, 0]
+
+
+def write_camera(path, image_topic, info_topic, stamps=(FIRST, FIRST + 10**8), size=(6, 8)):
+    """Write a bag of images with the CameraInfo of a camera that was calibrated."""
+    with new_bag(path, 'mcap') as writer:
+        images = writer.topic(image_topic, 'sensor_msgs/msg/Image')
+        infos = writer.topic(info_topic, 'sensor_msgs/msg/CameraInfo')
+        whole = writer.make('sensor_msgs/msg/RegionOfInterest', x_offset=1, y_offset=2, height=3,
+                            width=4, do_rectify=True)
+        for index, stamp_ns in enumerate(stamps):
+            header = writer.header(stamp_ns, 'front_optical')
+            writer.put(infos, stamp_ns, writer.make(
+                'sensor_msgs/msg/CameraInfo', header=header, height=size[0], width=size[1],
+                distortion_model='rational_polynomial', d=np.arange(8.0), k=np.arange(9.0) + index,
+                r=np.arange(9.0) + 10, p=np.arange(12.0) + 20, binning_x=2, binning_y=1,
+                roi=whole))
+            picture = np.full((6, 8, 3), index, np.uint8)
+            writer.put(images, FIRST + index, writer.image(header, picture, 'rgb8'))
+    return path
+
+
+@pytest.mark.parametrize('topic, info, taken', [
+    ('/front/image_raw', '/front/camera_info', True),
+    ('/image', '/camera_info', True),
+    ('/front/image_raw', '/left/camera_info', False),
+])
+def test_calibration_of_a_bag_is_kept(tmp_path, topic, info, taken):
+    write_camera(tmp_path / 'in', topic, info)
+    make_bag(f'bag:{tmp_path}/in', tmp_path / 'out')
+    found, _ = read(tmp_path / 'out')
+    assert [time_ns for time_ns, _ in found['/camera/image']] == [10**9, 10**9 + 10**8]
+    for time_ns, message in found['/camera/camera_info']:
+        assert (stamp_of(message), message.header.frame_id) == (time_ns, 'front_optical')
+        if not taken:
+            assert (message.k[0], message.distortion_model) == (8, 'plumb_bob')
+            continue
+        assert (message.k.tolist(), message.d.tolist()) == (list(range(9)), list(range(8)))
+        assert message.r.tolist() == list(range(10, 19))
+        assert message.p.tolist() == list(range(20, 32))
+        assert (message.distortion_model, message.binning_x) == ('rational_polynomial', 2)
+        assert (message.roi.x_offset, message.roi.do_rectify) == (1, True)
+
+
+def test_calibration_of_another_size_is_not_taken(tmp_path):
+    write_camera(tmp_path / 'in', '/front/image_raw', '/front/camera_info', size=(12, 16))
+    make_bag(f'bag:{tmp_path}/in', tmp_path / 'out')
+    found, _ = read(tmp_path / 'out')
+    assert {(item.height, item.width, item.k[0])
+            for _, item in found['/camera/camera_info']} == {(6, 8, 8)}
+
+
+def test_stamps_that_go_back_are_refused_but_with_a_rate(tmp_path):
+    write_camera(tmp_path / 'in', '/a/image', '/a/camera_info',
+                 (FIRST, FIRST + 2 * 10**8, FIRST + 10**8))
+    with pytest.raises(ConfigError, match='the stamp of frame 3 lies 0.1 s before that of the '
+                                          'frame before it: give a --rate'):
+        make_bag(f'bag:{tmp_path}/in', tmp_path / 'out')
+    assert [path.name for path in tmp_path.iterdir()] == ['in']
+    assert make_bag(f'bag:{tmp_path}/in', tmp_path / 'out', rate_hz=2) == 3
+    assert bag_info(tmp_path / 'out')['duration_s'] == 1
 
 
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])

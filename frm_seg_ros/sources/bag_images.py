@@ -1,0 +1,51 @@
+"""Pictures of image messages, and the count of those that have none."""
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from frm_seg_ros.core.encodings import compressed_to_rgb, to_rgb
+from frm_seg_ros.core.errors import FrameError
+
+_log = logging.getLogger(__name__)
+
+
+def message_to_rgb(message: Any) -> np.ndarray:
+    """Convert a sensor_msgs/Image or CompressedImage to (H, W, 3) uint8 RGB.
+
+    Raises:
+        FrameError: if it cannot be converted.
+    """
+    return to_rgb(message) if hasattr(message, 'encoding') else compressed_to_rgb(message)
+
+
+class Drops:
+    """Count of what was left out, by reason, with the first sentence of each."""
+
+    def __init__(self, path: Path) -> None:
+        """Begin with none; `path` is that of the bag, for the warning."""
+        self._path = path
+        self._found: dict[str, tuple[int, FrameError]] = {}
+
+    @property
+    def total(self) -> int:
+        """Count all that was left out."""
+        return sum(count for count, _ in self._found.values())
+
+    def add(self, error: FrameError) -> None:
+        """Count one."""
+        count, first = self._found.get(error.reason, (0, error))
+        self._found[error.reason] = (count + 1, first)
+
+    def lines(self) -> list[str]:
+        """Tell of every reason how often it came, and of what its first image was like."""
+        return [f'{count} ({reason}), the first because: {first}'
+                for reason, (count, first) in self._found.items()]
+
+    def tell(self) -> None:
+        """Warn of every reason."""
+        for line in self.lines():
+            _log.warning('images of the bag %s left out: %s', self._path, line)
