@@ -11,7 +11,8 @@ from launch_ros.parameter_descriptions import ParameterValue
 SHARE = Path(__file__).parent.parent
 PROFILES = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 ARGUMENTS = {
-    'image': 'topic of the camera images',
+    'image': 'topic of the camera images; with cameras, {camera} stands for the name of each',
+    'cameras': 'names of the cameras, as in front,left; one without a name if not given',
     'model': 'name of a shipped model, or folder of one',
     'backend': 'what runs the network',
     'device': 'where the network runs',
@@ -30,8 +31,12 @@ def segmentation_node(context: LaunchContext) -> list[Node]:
     # Typed, or launch would read the model `2024` as a number.
     parameters += [{name: ParameterValue(LaunchConfiguration(name), value_type=kind)}
                    for name, kind in PARAMETERS.items() if name in given]
-    remappings = [(name, name.replace('image', given['image'], 1))
-                  for name in ('image', 'image/compressed') if 'image' in given]
+    cameras = given.get('cameras', '').split(',')
+    if cameras != ['']:
+        parameters.append({'cameras': cameras})
+    remappings = [
+        (f'{camera}/image{end}'.lstrip('/'), given['image'].replace('{camera}', camera) + end)
+        for camera in cameras for end in ('', '/compressed') if 'image' in given]
     return [Node(package='frm_seg_ros', executable='segmentation_node', name='frm_seg',
                  namespace=given.get('namespace', ''), parameters=parameters,
                  remappings=remappings, output='screen')]

@@ -77,11 +77,12 @@ def running(marker: str) -> Path | None:
 
 
 @contextmanager
-def launched(*arguments: str, **env: str) -> Iterator[tuple[list[str], dict[str, str]]]:
+def launched(*arguments: str, file: str = 'segment',
+             **env: str) -> Iterator[tuple[list[str], dict[str, str]]]:
     """Launch the node in a namespace of its own; yield its command line and environment."""
     namespace = f'launched_{uuid.uuid4().hex}'
     with subprocess.Popen(
-            [sys.executable, '-c', LAUNCH, str(ROOT / 'launch/segment.launch.py'),
+            [sys.executable, '-c', LAUNCH, str(ROOT / f'launch/{file}.launch.py'),
              f'namespace:={namespace}', *arguments],
             env={**os.environ, **env}, text=True, cwd='/', stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT) as process:
@@ -118,7 +119,9 @@ def read_parameters(words: list[str]) -> dict[str, object]:
     merged: dict[str, object] = {}
     for option, file in zip(words, words[1:]):
         if option == '--params-file':
-            for node in yaml.safe_load(Path(file).read_text()).values():
+            # launch writes lists as tuples, a tag that ROS's own reader passes over.
+            text = Path(file).read_text().replace('!!python/tuple', '')
+            for node in yaml.safe_load(text).values():
                 merged |= node['ros__parameters']
     return merged
 
@@ -136,6 +139,16 @@ def test_the_node_gets_what_was_given(tmp_path: Path) -> None:
             'autostart': False, 'max_rate': 5.0, 'model': '2024', 'backend': 'openvino',
             'device': 'cpu', 'use_sim_time': True}
         assert Path(env[PROFILES]) == ROOT / 'config/fastdds_shm.xml'
+
+
+@pytest.mark.usefixtures('launch')
+def test_many_cameras_are_named_and_remapped() -> None:
+    with launched('cameras:=front,left', 'image:=/{camera}/image_raw', 'model:=tiny',
+                  file='multi_camera') as (words, _):
+        remaps = {word for option, word in zip(words, words[1:]) if option == '-r'}
+        assert {f'{camera}/image{end}:=/{camera}/image_raw{end}' for camera in ('front', 'left')
+                for end in ('', '/compressed')} <= remaps
+        assert read_parameters(words) == {'cameras': ['front', 'left'], 'model': 'tiny'}
 
 
 @pytest.mark.usefixtures('launch')

@@ -1,44 +1,62 @@
-"""One camera of the node: from its subscription through the worker to its outputs."""
+"""One camera of the node: its subscription, and what becomes of each of its frames."""
 from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSProfile
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
 
-from frm_seg_ros.core.encodings import compressed_to_rgb, fill_image
+from frm_seg_ros.core.encodings import compressed_to_rgb
 from frm_seg_ros.core.errors import FrameError
 from frm_seg_ros.core.frame import Prediction
-from frm_seg_ros.core.label_space import IGNORE
+from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.ros.accounting import Accounting
 from frm_seg_ros.ros.cv_bridge_probe import image_to_rgb
 from frm_seg_ros.ros.mailbox import Arrival, Mailbox
 from frm_seg_ros.ros.messages import FrameReport, SegmentationStats, stats_message
-from frm_seg_ros.ros.outputs import OUTPUTS, Labelled
+from frm_seg_ros.ros.outputs import Labelled, masked, shares
 from frm_seg_ros.ros.parameters import NodeParameters
+from frm_seg_ros.ros.publishers import Publishers
 from frm_seg_ros.ros.rate import Quiet, RateLimit
 from frm_seg_ros.ros.subscription import ImageSubscription
-from frm_seg_ros.segmenter import Segmenter
 
-OUTPUT_DEPTH = 2
 STATS_SECONDS = 1.0
 LOG_SECONDS = 5.0
 TRANSPORTS = {'raw': (Image, 'image', image_to_rgb),
               'compressed': (CompressedImage, 'image/compressed', compressed_to_rgb)}
 
 
+@dataclass
+class Job:
+    """A frame on its way through the network.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        topics: those that it will be published on.
+        parameters: those of the camera when the frame was taken.
+        arrived: when its message came, seconds of `time.monotonic`.
+        report: what its statistics will say.
+    """
+
+    image: np.ndarray
+    topics: set[str]
+    parameters: NodeParameters
+    arrived: float
+    report: FrameReport
+
+    @property
+    def confident(self) -> bool:
+        """Tell whether the confidence is needed."""
+        return 'confidence' in self.topics or self.parameters.min_confidence > 0
+
+
 class Camera:
     """The state of one camera.
-
-    The executor's thread only stores the newest message; a thread of our own takes, decodes,
-    labels and publishes it.
 
     Attributes:
         name: of the camera; empty where there is one only.
@@ -46,71 +64,54 @@ class Camera:
         accounting: what became of the frames since the node was configured.
     """
 
-    def __init__(self, node: LifecycleNode, segmenter: Segmenter, parameters: NodeParameters,
+    def __init__(self, node: LifecycleNode, label_space: LabelSpace, parameters: NodeParameters,
                  name: str = '') -> None:
         self.name = name
         self.parameters = parameters
         self.accounting = Accounting()
         self._node = node
-        self._segmenter = segmenter
+        self._label_space = label_space
         prefix = f'~/{name}/' if name else '~/'
-        # Reliable and volatile: RViz and best-effort listeners connect. A profile for each, since
-        # rclpy writes the overrides into it.
-        self._outputs = {
-            topic: node.create_lifecycle_publisher(
-                Image, prefix + topic, QoSProfile(depth=OUTPUT_DEPTH),
-                qos_overriding_options=QoSOverridingOptions.with_default_policies())
-            for topic in OUTPUTS}
+        self._publishers = Publishers(node, prefix)
         self._stats = node.create_publisher(SegmentationStats, prefix + 'stats', 10)
         self._stats_lock = threading.Lock()
         self._stats_sent = False
         self._timer = node.create_timer(STATS_SECONDS, self._on_timer,
                                         clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self._rate, self._overlay_rate = RateLimit(), RateLimit()
+        self._rate = RateLimit()
         self._quiet = Quiet(LOG_SECONDS)
         self._told_of_losses = False
         self._mailbox = Mailbox()
         self._subscription: ImageSubscription | None = None
-        self._worker: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Subscribe and begin to work."""
+    def subscribe(self, mailbox: Mailbox) -> None:
+        """Subscribe; what comes goes into the mailbox."""
         message_type, topic, self._decode = TRANSPORTS[self.parameters.transport]
-        if self.name:
-            topic = f'{self.name}/{topic}'
-        self._mailbox = Mailbox()
+        self._mailbox = mailbox
         self._subscription = ImageSubscription(
-            self._node, message_type, topic, self.parameters.qos, self._on_message,
-            self._on_lost)
-        self._worker = threading.Thread(target=self._work, name=f'camera {self.name}')
-        self._worker.start()
+            self._node, message_type, f'{self.name}/{topic}' if self.name else topic,
+            self.parameters.qos, self._on_message, self._on_lost)
 
-    def stop(self) -> None:
-        """Stop subscribing and finish the frame in hand."""
+    def unsubscribe(self) -> None:
+        """Stop subscribing."""
         if self._subscription is not None:
             self._subscription.close()
             self._subscription = None
-        if self._mailbox.close() is not None:
-            self.accounting.drop('inactive')
-        if self._worker is not None:
-            self._worker.join()
-            self._worker = None
 
     def close(self) -> None:
-        """Remove all topics."""
-        self.stop()
+        """Remove all topics; the worker has stopped."""
         self._node.destroy_timer(self._timer)
         self._node.destroy_publisher(self._stats)
-        for publisher in self._outputs.values():
-            self._node.destroy_lifecycle_publisher(publisher)
+        self._publishers.close()
 
     def _on_message(self, message: Any) -> None:
         now = time.monotonic()
         self.accounting.receive()
+        arrival = Arrival(message, self._age_ms(message), now)
         if not self._rate.allows(now, self.parameters.max_rate):
             self.accounting.drop('rate')
-        elif self._mailbox.put(Arrival(message, self._age_ms(message), now)) is not None:
-            self.accounting.drop('overwritten')
+        elif (replaced := self._mailbox.put(self.name, arrival)) is not None:
+            self.accounting.drop('overwritten' if replaced is not arrival else 'inactive')
 
     def _on_lost(self, count: int) -> None:
         self.accounting.lose(count)
@@ -126,33 +127,19 @@ class Camera:
         now = self._node.get_clock().now().nanoseconds
         return 1e-6 * (now - 1_000_000_000 * stamp.sec - stamp.nanosec)
 
-    def _work(self) -> None:
-        while (arrival := self._mailbox.take()) is not None:
-            try:
-                report = self._handle(arrival)
-            except FrameError as error:
-                self._drop(error.reason, str(error))
-            except Exception as error:   # whatever an engine raises: the node lives on
-                self._drop('engine_error' if self._node.context.ok() else 'inactive',
-                           f'{type(error).__name__}: {error}')
-            else:
-                if report is not None:
-                    self.accounting.process()
-                    self._send_stats(report)
+    def prepare(self, arrival: Arrival) -> Job | None:
+        """Decode a frame; None when it was dropped and counted."""
+        try:
+            return self._prepare(arrival)
+        except Exception as error:   # of a kind that no frame was yet seen to cause
+            self.fail(error)
+            return None
 
-    def _drop(self, reason: str, why: str) -> None:
-        self.accounting.drop(reason)
-        if self._node.context.ok() and self._quiet.allows(reason, time.monotonic()):
-            self._node.get_logger().warning(f'frame dropped ({reason}): {why}')
-
-    def _handle(self, arrival: Arrival) -> FrameReport | None:
-        """Label a frame and publish its outputs; None when it was dropped and counted."""
+    def _prepare(self, arrival: Arrival) -> Job | None:
         parameters = self.parameters
         taken = time.monotonic()
-        wait_ms = 1e3 * (taken - arrival.monotonic)
-        age_ms = arrival.age_ms + wait_ms
-        topics = {topic for topic, publisher in self._outputs.items()
-                  if publisher.get_subscription_count()}
+        age_ms = arrival.age_ms + 1e3 * (taken - arrival.monotonic)
+        topics = self._publishers.wanted()
         if not parameters.enabled:
             self.accounting.drop('paused')
         elif not topics:
@@ -160,48 +147,55 @@ class Camera:
         elif 0 < parameters.max_age_ms < age_ms:
             self._drop('too_old', f'its stamp is {age_ms:.0f} ms old, max_age_ms is '
                                   f'{parameters.max_age_ms:g}')
-        elif not self._bounded(topics, taken, parameters.overlay_max_rate):
+        elif not (topics := self._publishers.due(topics, taken, parameters.overlay_max_rate)):
             self.accounting.drop('rate')
         else:
             report = FrameReport(arrival.message.header)
-            report.times_ms |= {'age': arrival.age_ms, 'wait': wait_ms}
-            self._label(arrival.message, parameters, topics, report)
-            return report
+            watch = Stopwatch()
+            image = self._decode(arrival.message)
+            report.times_ms |= {'age': arrival.age_ms, 'pre': watch.lap_ms()}
+            return Job(image, topics, parameters, arrival.monotonic, report)
         return None
 
-    def _bounded(self, topics: set[str], now: float, overlay_max_rate: float) -> set[str]:
-        """Take the overlay out of the wanted topics when it is not due yet."""
-        if 'overlay' in topics and not self._overlay_rate.allows(now, overlay_max_rate):
-            topics.remove('overlay')
-        return topics
+    def finish(self, job: Job, prediction: Prediction) -> None:
+        """Publish the outputs and the statistics of a frame."""
+        try:
+            self._publish(job, prediction)
+        except Exception as error:
+            self.fail(error)
+        else:
+            self.accounting.process()
+            self._send_stats(job.report)
 
-    def _label(self, message: Any, parameters: NodeParameters, topics: set[str],
-               report: FrameReport) -> None:
+    def _publish(self, job: Job, prediction: Prediction) -> None:
         """Compute the topics that are listened to, publish them, and fill in the report."""
         watch = Stopwatch()
-        image = self._decode(message)
-        pre_ms = watch.lap_ms()
-        confident = 'confidence' in topics or parameters.min_confidence > 0
-        prediction = self._segmenter([image], confident)[0]
-        watch.lap_ms()
-        labels = masked(prediction, parameters.min_confidence)
-        frame = Labelled(image, labels, prediction.confidence, self._segmenter.label_space,
-                         parameters.overlay_alpha)
-        messages = {topic: self._image(topic, frame, message.header) for topic in topics}
-        report.class_shares = shares(labels, len(frame.label_space.classes))
+        labels = masked(prediction, job.parameters.min_confidence)
+        frame = Labelled(job.image, labels, prediction.confidence, self._label_space,
+                         job.parameters.overlay_alpha)
+        messages = self._publishers.make(job.topics, frame, job.report.header)
+        job.report.class_shares = shares(labels, len(self._label_space.classes))
         post_ms = watch.lap_ms()
-        for topic, output in messages.items():
-            self._outputs[topic].publish(output)
-        report.times_ms |= {
-            'pre': pre_ms + prediction.times_ms['pre'],
-            'inference': prediction.times_ms['inference'],
-            'post': post_ms, 'publish': watch.lap_ms()}
+        self._publishers.publish(messages)
+        work_ms = {'pre': job.report.times_ms['pre'] + prediction.times_ms['pre'],
+                   'inference': prediction.times_ms['inference'], 'post': post_ms,
+                   'publish': watch.lap_ms()}
+        total_ms = 1e3 * (time.monotonic() - job.arrived)
+        job.report.times_ms |= work_ms | {'wait': total_ms - sum(work_ms.values())}
 
-    @staticmethod
-    def _image(topic: str, frame: Labelled, header: Any) -> Image:
-        output = Image(header=header)
-        fill_image(output, OUTPUTS[topic].make(frame), OUTPUTS[topic].encoding)
-        return output
+    def fail(self, error: Exception) -> None:
+        """Count and log a frame that could not be labelled."""
+        if isinstance(error, FrameError):
+            self._drop(error.reason, str(error))
+        else:
+            self._drop('engine_error' if self._node.context.ok() else 'inactive',
+                       f'{type(error).__name__}: {error}')
+
+    def _drop(self, reason: str, why: str) -> None:
+        self.accounting.drop(reason)
+        if self._node.context.ok() and self._quiet.allows(reason, time.monotonic()):
+            of = f' of {self.name}' if self.name else ''
+            self._node.get_logger().warning(f'frame{of} dropped ({reason}): {why}')
 
     def _on_timer(self) -> None:
         if not self._stats_sent:
@@ -229,17 +223,3 @@ class Stopwatch:
         """Give the milliseconds since the last lap."""
         last, self._last = self._last, time.perf_counter()
         return 1e3 * (self._last - last)
-
-
-def masked(prediction: Prediction, min_confidence: float) -> np.ndarray:
-    """Give the labels (H, W) uint8, 255 where the confidence is below `min_confidence`, 0..1."""
-    if min_confidence <= 0:
-        return prediction.labels
-    unsure = prediction.confidence < 255 * min_confidence
-    return np.where(unsure, np.uint8(IGNORE), prediction.labels)
-
-
-def shares(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Give the share of the pixels that each class holds: (classes,) float32, 0..1."""
-    counts = cv2.calcHist([labels], [0], None, [256], [0, 256]).ravel()
-    return counts[:classes] / np.float32(labels.size)

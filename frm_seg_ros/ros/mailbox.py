@@ -1,4 +1,4 @@
-"""A slot for the newest frame."""
+"""Slots for the newest frame of each camera."""
 from __future__ import annotations
 
 import threading
@@ -22,33 +22,41 @@ class Arrival:
 
 
 class Mailbox:
-    """Hold at most one arrival, between the thread that receives and the one that works."""
+    """Hold at most one arrival a camera, between the thread that receives and the one that works.
+
+    The worker takes all that is there at once: whatever the rates of the others, a camera's frame
+    waits for one batch at most.
+    """
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
-        self._newest: Arrival | None = None
+        self._newest: dict[str, Arrival] = {}
         self._closed = False
 
-    def put(self, arrival: Arrival) -> Arrival | None:
-        """Store the newest arrival; return the one it replaces, if there is one."""
+    def put(self, camera: str, arrival: Arrival) -> Arrival | None:
+        """Store the newest arrival of a camera; return the one it replaces, if there is one.
+
+        Returns the arrival itself once closed, since nobody will take it.
+        """
         with self._condition:
-            replaced, self._newest = self._newest, arrival
+            if self._closed:
+                return arrival
+            replaced = self._newest.get(camera)
+            self._newest[camera] = arrival
             self._condition.notify()
             return replaced
 
-    def take(self) -> Arrival | None:
-        """Wait for an arrival and take it out; return None once closed."""
+    def take(self) -> dict[str, Arrival]:
+        """Wait for an arrival and take all out, by camera; return none once closed."""
         with self._condition:
-            self._condition.wait_for(lambda: self._newest is not None or self._closed)
-            if self._closed:
-                return None
-            taken, self._newest = self._newest, None
+            self._condition.wait_for(lambda: self._newest or self._closed)
+            taken, self._newest = self._newest, {}
             return taken
 
-    def close(self) -> Arrival | None:
-        """Let `take` end from now on; return the arrival that nobody took, if there is one."""
+    def close(self) -> dict[str, Arrival]:
+        """Let `take` end from now on; return the arrivals that nobody took, by camera."""
         with self._condition:
             self._closed = True
             self._condition.notify_all()
-            left, self._newest = self._newest, None
+            left, self._newest = self._newest, {}
             return left

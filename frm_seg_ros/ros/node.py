@@ -1,4 +1,4 @@
-"""The ROS 2 node: life cycle and wiring; `camera` does the work."""
+"""The ROS 2 node: life cycle and wiring; `worker` and `camera` do the work."""
 from __future__ import annotations
 
 import ctypes
@@ -25,6 +25,7 @@ from frm_seg_ros.ros import parameters as parameters_
 from frm_seg_ros.ros.camera import Camera
 from frm_seg_ros.ros.messages import LabelSpace, label_space_message
 from frm_seg_ros.ros.parameters import SPECS, NodeParameters
+from frm_seg_ros.ros.worker import Worker
 from frm_seg_ros.segmenter import Segmenter
 
 NAME = 'frm_seg'
@@ -33,7 +34,7 @@ DIAGNOSTICS_SECONDS = 1.0
 
 
 class SegmentationNode(LifecycleNode):
-    """Labels the images of a camera.
+    """Labels the images of one or more cameras.
 
     Attributes:
         finished: done, with an exit code, when the process should end.
@@ -45,7 +46,8 @@ class SegmentationNode(LifecycleNode):
         self.finished = Future()
         self._fault = ''
         self._segmenter: Segmenter | None = None
-        self._camera: Camera | None = None
+        self._cameras: dict[str, Camera] = {}
+        self._worker: Worker | None = None
         self._label_space: Any = None
         self._unconfigured = True
         parameters_.declare(self)
@@ -68,16 +70,16 @@ class SegmentationNode(LifecycleNode):
         return self._attempt(self._configure)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Subscribe to the camera."""
+        """Subscribe to the cameras."""
         super().on_activate(state)
-        result = self._attempt(self._camera.start)
+        result = self._attempt(self._worker.start)
         if result != TransitionCallbackReturn.SUCCESS:
             self.on_deactivate(state)
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop subscribing and finish the frame in hand."""
-        self._camera.stop()
+        """Stop subscribing and finish the frames in hand."""
+        self._worker.stop()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -87,7 +89,7 @@ class SegmentationNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Finish the frame in hand and free the device; nothing starts the node again."""
+        """Finish the frames in hand and free the device; nothing starts the node again."""
         self.release()
         self._unconfigured = False
         return TransitionCallbackReturn.SUCCESS
@@ -97,11 +99,14 @@ class SegmentationNode(LifecycleNode):
         return self.on_cleanup(state)
 
     def release(self) -> None:
-        """Finish the frame in hand, remove the topics and free the device."""
-        camera, self._camera = self._camera, None
+        """Finish the frames in hand, remove the topics and free the device."""
+        worker, self._worker = self._worker, None
+        cameras, self._cameras = self._cameras, {}
         label_space, self._label_space = self._label_space, None
         segmenter, self._segmenter = self._segmenter, None
-        if camera is not None:
+        if worker is not None:
+            worker.stop()
+        for camera in cameras.values():
             camera.close()
         if label_space is not None:
             self.destroy_publisher(label_space)
@@ -132,11 +137,13 @@ class SegmentationNode(LifecycleNode):
         try:
             self._segmenter = Segmenter.open(values.model, values.backend, values.device,
                                              values.size, precision=values.precision)
-            self._segmenter([np.zeros((*self._segmenter.size, 3), np.uint8)], True)   # warm up
+            self._warm_up(len(values.cameras))
             self._label_space = self.create_publisher(LabelSpace, '~/label_space', LATCHED)
             self._label_space.publish(
                 label_space_message(self._segmenter.card, self._segmenter.label_space))
-            self._camera = Camera(self, self._segmenter, values)
+            self._cameras = {name: Camera(self, self._segmenter.label_space, values, name)
+                             for name in values.cameras}
+            self._worker = Worker(self._segmenter, self._cameras)
         except Exception:
             self.release()
             raise
@@ -144,6 +151,12 @@ class SegmentationNode(LifecycleNode):
         height, width = self._segmenter.size
         self.get_logger().info(f'model {self._segmenter.card.name} at {height}x{width}, '
                                f'{self._segmenter.chosen}')
+
+    def _warm_up(self, cameras: int) -> None:
+        """Run every size of batch once: some runtimes compile for each."""
+        image = np.zeros((*self._segmenter.size, 3), np.uint8)
+        for count in range(1, cameras + 1):
+            self._segmenter([image] * count, True)
 
     def _check_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         try:
@@ -157,14 +170,15 @@ class SegmentationNode(LifecycleNode):
     def _check_parameter(self, change: Parameter) -> None:
         value = parameters_.check(change.name, change.value)
         fixed = not SPECS[change.name].metadata['live'] and not self._unconfigured
-        if fixed and value != self.get_parameter(change.name).value:
+        if fixed and value != parameters_.check(
+                change.name, self.get_parameter(change.name).value):
             raise ConfigError(f'parameter {change.name} can be set only while the node is '
                               'unconfigured: deactivate and clean it up first')
 
     def _take_parameters(self, changes: list[Parameter]) -> None:
         live = {change.name: change.value for change in changes if change.name in SPECS}
-        if self._camera is not None and live:
-            self._camera.parameters = dataclasses.replace(self._camera.parameters, **live)
+        for camera in self._cameras.values():
+            camera.parameters = dataclasses.replace(camera.parameters, **live)
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         result = self.set_parameters([Parameter('enabled', value=request.data)])[0]

@@ -4,10 +4,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from frm_seg_ros.core.draw import colorize, overlay
-from frm_seg_ros.core.label_space import LabelSpace
+from frm_seg_ros.core.frame import Prediction
+from frm_seg_ros.core.label_space import IGNORE, LabelSpace
 
 
 @dataclass(frozen=True)
@@ -44,3 +46,17 @@ OUTPUTS = {
     'overlay': Output('rgb8', lambda frame: overlay(
         frame.image, frame.labels, frame.label_space, frame.alpha)),
 }
+
+
+def masked(prediction: Prediction, min_confidence: float) -> np.ndarray:
+    """Give the labels (H, W) uint8, 255 where the confidence is below `min_confidence`, 0..1."""
+    if min_confidence <= 0:
+        return prediction.labels
+    unsure = prediction.confidence < 255 * min_confidence
+    return np.where(unsure, np.uint8(IGNORE), prediction.labels)
+
+
+def shares(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Give the share of the pixels that each class holds: (classes,) float32, 0..1."""
+    counts = cv2.calcHist([labels], [0], None, [256], [0, 256]).ravel()
+    return counts[:classes] / np.float32(labels.size)

@@ -17,7 +17,7 @@ from frm_seg_ros.core.precision import PRECISIONS
 
 # Parameters that rclpy itself declares.
 FOREIGN = ('use_sim_time', 'start_type_description_service', 'qos_overrides.')
-TYPES = {bool: 'true or false', float: 'number', str: 'text'}
+TYPES = {bool: 'true or false', float: 'number', str: 'text', tuple: 'list of texts'}
 
 
 def _parameter(default: Any, text: str, *, live: bool = False, choices: Iterable[str] = (),
@@ -54,6 +54,10 @@ class NodeParameters:
     precision: str = _parameter(
         'auto', 'What the network computes in; auto takes the fastest that keeps its mIoU.',
         choices=('auto', *PRECISIONS))
+    cameras: tuple[str, ...] = _parameter(
+        ('',), "Names of the cameras, whose newest frames form one batch; [''] is one without a "
+        'name.', pattern='[A-Za-z][A-Za-z0-9_]*',
+        wanted="names of letters, digits and _, each once, or ['']")
     network_size: str = _parameter(
         'card', 'Size at which the network runs; card takes that of the model.',
         pattern=r'card|\d{2,5}x\d{2,5}', wanted='card or HEIGHTxWIDTH')
@@ -128,7 +132,12 @@ def _checked(item: Field, value: Any) -> Any:
     facts = item.metadata
     if kind is float and type(value) is int:
         value = float(value)
+    if kind is tuple and isinstance(value, (list, tuple)):
+        value = tuple(value)
     fits = type(value) is kind
+    if fits and kind is tuple and value != ('',):
+        fits = 0 < len(set(value)) == len(value) and all(
+            isinstance(one, str) and re.fullmatch(facts['pattern'], one) for one in value)
     if fits and kind is str:
         fits = value in facts['choices'] or bool(
             facts['pattern'] and re.fullmatch(facts['pattern'], value))
@@ -137,7 +146,8 @@ def _checked(item: Field, value: Any) -> Any:
         fits = math.isfinite(value) and value >= low and (high is None or value <= high)
     if not fits:
         wanted = f'{TYPES[kind]}, {facts["wanted"]}' if facts['wanted'] else TYPES[kind]
-        raise ConfigError(f'parameter {item.name} is {value!r}: wanted {wanted}')
+        found = list(value) if type(value) is tuple else value
+        raise ConfigError(f'parameter {item.name} is {found!r}: wanted {wanted}')
     return value
 
 
@@ -147,7 +157,7 @@ def declare(node: Node) -> None:
     Bad values are kept, so that the node comes up and can say what is wrong with them.
     """
     for name, item in SPECS.items():
-        value = item.default
+        value = list(item.default) if isinstance(item.default, tuple) else item.default
         if node.has_parameter(name):
             value = node.get_parameter(name).value
             node.undeclare_parameter(name)
@@ -156,12 +166,18 @@ def declare(node: Node) -> None:
             dynamic_typing=True), ignore_override=True)
 
 
+def _plain(value: Any) -> str:
+    """Write a value as YAML does."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(list(value) if isinstance(value, tuple) else value)
+
+
 def table() -> str:
     """Write the table of parameters that docs/node.md shows."""
     rows = ['| parameter | type | default | range | live | what |', '|---|---|---|---|---|---|']
     for name, item in SPECS.items():
         facts = item.metadata
-        default = str(item.default).lower() if isinstance(item.default, bool) else item.default
-        rows.append(f'| `{name}` | {TYPES[type(item.default)]} | `{default}` | '
+        rows.append(f'| `{name}` | {TYPES[type(item.default)]} | `{_plain(item.default)}` | '
                     f'{facts["wanted"]} | {"yes" if facts["live"] else "no"} | {facts["help"]} |')
     return '\n'.join(rows) + '\n'

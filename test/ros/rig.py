@@ -46,13 +46,18 @@ def pixels(message: Image) -> np.ndarray:
     return np.array(message.data, np.uint8).reshape(shape)
 
 
+def topic_of(camera: str, namespace: str, name: str) -> str:
+    """Name a topic of a camera, which may have no name."""
+    return '/'.join(part for part in (namespace, camera, name) if part)
+
+
 class Rig:
     """The node in one thread, a peer in another, in one context.
 
     Attributes:
         node: the real node.
         peer: an ordinary node.
-        stats: all messages of ~/stats.
+        stats: all messages of the cameras' ~/stats.
         wrong_stats: those whose sums do not add up, or whose counts went back.
     """
 
@@ -65,15 +70,17 @@ class Rig:
         self.peer = rclpy.create_node('peer', context=self.context)
         self.stats: list[SegmentationStats] = []
         self.wrong_stats: list[SegmentationStats] = []
-        self.peer.create_subscription(SegmentationStats, '/frm_seg/stats', self._on_stats, 100)
-        self._camera = None
+        self._senders: dict[str, Any] = {}
         self._stamp = 0
-        if sender is not None:
-            compressed = parameters.get('transport') == 'compressed'
-            self._camera = self.peer.create_publisher(
-                CompressedImage if compressed else Image,
-                'image/compressed' if compressed else 'image',
-                QoSProfile(depth=100, reliability=sender))
+        compressed = parameters.get('transport') == 'compressed'
+        for camera in parameters.get('cameras', ['']):
+            self.peer.create_subscription(SegmentationStats, topic_of(camera, '/frm_seg', 'stats'),
+                                          self._on_stats, 100)
+            if sender is not None:
+                self._senders[camera] = self.peer.create_publisher(
+                    CompressedImage if compressed else Image,
+                    topic_of(camera, '', 'image/compressed' if compressed else 'image'),
+                    QoSProfile(depth=100, reliability=sender))
         if start:
             self.node.start()
         self._threads = [self._spin(self.node), self._spin(self.peer)]
@@ -111,8 +118,8 @@ class Rig:
 
     def _on_stats(self, message: SegmentationStats) -> None:
         sums = message.processed + sum(message.dropped) + message.pending
-        back = self.stats and (message.received < self.stats[-1].received or
-                               message.processed < self.stats[-1].processed)
+        last = self.newest(message.camera)
+        back = last and (message.received < last.received or message.processed < last.processed)
         if message.received != sums or message.pending > 2 or back:
             self.wrong_stats.append(message)
         self.stats.append(message)
@@ -129,10 +136,13 @@ class Rig:
         self.wait(lambda: len(messages) >= count, f'{count} messages')
         assert len(messages) == count
 
-    def wait_received(self, count: int) -> None:
+    def wait_received(self, count: int, camera: str = '') -> None:
         """Wait until the statistics say that so many frames came and none is pending."""
-        self.wait(lambda: self.counts().get('received') == count and not self.counts()['pending'],
-                  f'{count} frames to be counted')
+        def counted() -> bool:
+            counts = self.counts(camera)
+            return counts.get('received') == count and not counts['pending']
+
+        self.wait(counted, f'{count} frames to be counted')
 
     def listen(self, topic: str, message_type: type = Image, qos: Any = 100,
                callback: Callable[[Any], None] | None = None) -> list[Any]:
@@ -149,8 +159,8 @@ class Rig:
         return next((one for one in self.node.publishers if one.topic_name == name), None)
 
     def connected(self) -> bool:
-        """Tell whether the node listens to the sender."""
-        return self._camera.get_subscription_count() == 1
+        """Tell whether the node listens to all senders."""
+        return all(one.get_subscription_count() == 1 for one in self._senders.values())
 
     def message(self, image: np.ndarray) -> Image:
         """Make an rgb8 message with a stamp of its own."""
@@ -166,27 +176,35 @@ class Rig:
         message.header.stamp.nanosec = 999_999_000 + self._stamp
         return message
 
-    def send(self, *messages: Any) -> None:
-        """Send messages once the node is connected."""
+    def send(self, *messages: Any, camera: str = '') -> None:
+        """Send messages of a camera once the node is connected."""
         self.wait(self.connected, 'the node to subscribe')
         for message in messages:
-            self._camera.publish(message)
+            self._senders[camera].publish(message)
 
-    def counts(self) -> dict[str, int]:
+    def newest(self, camera: str = '') -> SegmentationStats | None:
+        """Give the newest statistics of a camera."""
+        return next((one for one in reversed(self.stats) if one.camera == camera), None)
+
+    def counts(self, camera: str = '') -> dict[str, int]:
         """Give the newest counts, drops by their reason."""
-        if not self.stats:
+        newest = self.newest(camera)
+        if newest is None:
             return {}
-        newest = self.stats[-1]
         return {'received': newest.received, 'processed': newest.processed,
                 'pending': newest.pending, **dict(zip(newest.drop_reasons, newest.dropped))}
 
-    def wait_counts(self, **wanted: int) -> None:
+    def wait_counts(self, camera: str = '', **wanted: int) -> None:
         """Wait until the statistics say exactly this, with no other drops and none pending."""
         wanted = {'received': sum(wanted.values()), 'processed': 0, 'pending': 0, **wanted}
         deadline = time.monotonic() + SECONDS
-        while self.counts() != wanted:
-            assert time.monotonic() < deadline, f'counts are {self.counts()}, wanted {wanted}'
+        while (counts := self.counts(camera)) != wanted:
+            assert time.monotonic() < deadline, f'counts are {counts}, wanted {wanted}'
             time.sleep(0.005)
+
+    def wait_pending(self, count: int, camera: str = '') -> None:
+        """Wait until so many frames of a camera are in the mailbox or in hand."""
+        self.wait(lambda: self.counts(camera).get('pending') == count, f'{count} frames pending')
 
     def call(self, service_type: type, name: str, request: Any) -> Any:
         """Call a service of the node."""

@@ -29,7 +29,8 @@ LIVE = {'overlay_alpha', 'overlay_max_rate', 'min_confidence', 'max_rate', 'max_
 
 def test_the_shipped_file_holds_every_parameter_with_its_default() -> None:
     shipped = yaml.safe_load((ROOT / 'config/segment.yaml').read_text())
-    defaults = {item.name: item.default for item in fields(NodeParameters)}
+    defaults = {item.name: list(item.default) if isinstance(item.default, tuple)
+                else item.default for item in fields(NodeParameters)}
     assert shipped == {'/**': {'ros__parameters': defaults}}
     assert [type(value) for value in shipped['/**']['ros__parameters'].values()] == [
         type(value) for value in defaults.values()]
@@ -42,7 +43,7 @@ def test_the_page_shows_the_table_of_parameters() -> None:
 
 def test_the_page_names_every_topic_encoding_and_reason_for_a_drop() -> None:
     page = (ROOT / 'docs/node.md').read_text()
-    sources = [ROOT / 'frm_seg_ros' / name for name in ('ros/camera.py', 'core/encodings.py')]
+    sources = [*(ROOT / 'frm_seg_ros/ros').glob('*.py'), ROOT / 'frm_seg_ros/core/encodings.py']
     reasons = {reason for source in sources for reason in re.findall(
         r"(?:drop\(|FrameError\(|_check_size\([^']*)'(\w+)'", source.read_text())}
     assert {'overwritten', 'rate', 'bad_size', 'bad_compressed'} <= reasons
@@ -59,7 +60,9 @@ def test_live_ones() -> None:
     ('model', 5), ('model', ''), ('backend', 'caffe'), ('backend', ''), ('device', 'tpu'),
     ('precision', 'half'),
     ('network_size', '512'), ('network_size', '512x'), ('network_size', 'axb'),
-    ('network_size', ''), ('transport', 'jpeg'), ('qos', 'best'), ('overlay_alpha', 1.01),
+    ('network_size', ''), ('cameras', []), ('cameras', 'front'), ('cameras', ['front', 'front']),
+    ('cameras', ['front', '']), ('cameras', ['2nd']), ('cameras', ['a/b']), ('cameras', [1]),
+    ('transport', 'jpeg'), ('qos', 'best'), ('overlay_alpha', 1.01),
     ('overlay_alpha', -0.1), ('overlay_alpha', '0.5'), ('overlay_alpha', True),
     ('min_confidence', float('nan')), ('max_rate', -1.0), ('max_rate', float('inf')),
     ('max_age_ms', None), ('enabled', 1), ('enabled', 'yes'), ('autostart', 0)])

@@ -45,15 +45,18 @@ def test_counts_add_up_in_every_snapshot_taken_from_another_thread() -> None:
     assert counts.dropped == {'overwritten': 2000, 'rate': 2000} and counts.lost_in_transport == 7
 
 
-def test_the_mailbox_keeps_the_newest_only() -> None:
+def test_the_mailbox_keeps_the_newest_of_each_camera_only() -> None:
     mailbox = Mailbox()
-    first, second = Arrival('first', 0.0, 0.0), Arrival('second', 0.0, 0.0)
-    assert mailbox.put(first) is None
-    assert mailbox.put(second) is first
-    assert mailbox.take() is second
-    assert mailbox.put(first) is None
-    assert mailbox.close() is first
-    assert mailbox.take() is None
+    first, second, other = (Arrival(name, 0.0, 0.0) for name in ('first', 'second', 'other'))
+    assert mailbox.put('front', first) is None
+    assert mailbox.put('left', other) is None
+    assert mailbox.put('front', second) is first
+    assert mailbox.take() == {'front': second, 'left': other}
+    assert mailbox.put('left', first) is None
+    assert mailbox.close() == {'left': first}
+    assert mailbox.take() == {}
+    assert mailbox.put('left', other) is other   # nobody will take it
+    assert mailbox.close() == {}
 
 
 def test_closing_the_mailbox_wakes_who_waits() -> None:
@@ -61,9 +64,9 @@ def test_closing_the_mailbox_wakes_who_waits() -> None:
     taken = []
     thread = threading.Thread(target=lambda: taken.append(mailbox.take()))
     thread.start()
-    assert mailbox.close() is None
+    assert mailbox.close() == {}
     thread.join(10)
-    assert taken == [None]
+    assert taken == [{}]
 
 
 @pytest.mark.parametrize('arriving, rate, passing', [
