@@ -352,3 +352,40 @@ def _bag_info(args: argparse.Namespace) -> None:
 
 if __name__ == '__main__':
     sys.exit(main())
+    annotate = _command(actions, 'annotate', _bag_annotate,
+                        'copy a bag with the labels that a model gives its images',
+                        'frm-seg bag annotate drive labelled --overlay')
+    annotate.add_argument('path', metavar='IN', help='folder of a bag, or its file')
+    annotate.add_argument('out', metavar='OUT', help='folder of the new bag')
+    annotate.add_argument('--topic', action='append', default=[], metavar='TOPIC',
+                          help='of the images; give several for several cameras (default: the '
+                               'only one)')
+    annotate.add_argument('--overlay', action='store_true',
+                          help='write the labels in colours over the images too')
+    annotate.add_argument('--prefix', default='/frm_seg', metavar='NAME',
+                          help='of the new topics (default: %(default)s, as the node has them)')
+    annotate.add_argument('--storage', choices=['mcap', 'sqlite3'], default='mcap',
+                          help='file format (default: %(default)s)')
+    annotate.add_argument('--force', action='store_true',
+                          help='replace a bag that is there, and leave topics of IN out that have '
+                               'the names of the new ones')
+    _add_model(annotate)
+def _bag_annotate(args: argparse.Namespace) -> None:
+    from frm_seg_ros.segmenter import Segmenter
+    from frm_seg_ros.tools.annotate_bag import Annotator
+    from frm_seg_ros.tools.progress import ProgressLine
+    annotator = Annotator(args.path, args.out, args.topic, args.overlay, args.storage, args.prefix,
+                          args.force)
+    segmenter = Segmenter.open(args.model, args.backend, args.device, args.size, args.scales,
+                               args.flip, args.precision)
+    try:
+        done = annotator.run(segmenter, ProgressLine('images'))
+    finally:
+        segmenter.close()
+    for topic, prefix in annotator.topics.items():
+        print(f'{topic}: labels on {prefix}/label_image')
+    for line in done.left_out:
+        print(f'left out: {line}')
+    print(f'{done.labelled} images labelled, {done.copied} messages copied: {args.out}')
+
+

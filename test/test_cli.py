@@ -11,11 +11,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from tiny_model import write_tiny_model
 
 from frm_seg_ros import cli
 
 COMMANDS = [['predict'], ['eval'], ['report'], ['bench'], ['export'], ['train'],
-            ['bag', 'make'], ['bag', 'info']]
+            ['bag', 'make'], ['bag', 'annotate'], ['bag', 'info']]
 
 
 def test_importing_the_command_line_loads_no_heavy_package() -> None:
@@ -62,6 +63,8 @@ def test_a_wrong_command_line_gets_one_sentence(line: list[str], words: str,
     (['predict', '.', '--out', 'full'], 'full is not empty'),
     (['predict', '.', '--out', 'full/file'], 'full/file is a file'),
     (['bag', 'make', 'synthetic:1:1', 'full'], 'full is there already'),
+    (['bag', 'annotate', 'full', 'new'], 'full is no bag'),
+    (['bag', 'annotate', 'no/bag', 'full'], 'full is there already'),
     (['bag', 'make', 'synthetic:1:1', 'full', '--force'], 'full is there already and is no bag'),
 ])
 def test_wrong_input_gets_one_sentence_and_exit_code_2(
@@ -142,3 +145,22 @@ def test_ctrl_c_in_a_real_process_exits_130_without_traceback(tmp_path: Path) ->
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 130
     assert errors == 'frm-seg eval: interrupted\n'
+
+
+def test_bag_annotate_tells_what_was_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                          capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip('rosbags', reason='rosbags is not installed: pip install frm-seg[bag]')
+    pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')
+    write_tiny_model(tmp_path / 'tiny')
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(['bag', 'make', 'synthetic:1:2', 'drive']) == 0
+    line = ['bag', 'annotate', 'drive', 'out', '--model', 'tiny', '--backend', 'onnxruntime',
+            '--topic', '/camera/image', '--overlay', '--storage', 'sqlite3', '--prefix', '/seg']
+    assert cli.main(line) == 0
+    assert cli.main(line) == 2
+    assert cli.main([*line, '--force']) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        '/camera/image: labels on /seg/label_image', '2 images labelled, 7 messages copied: out']
+    assert cli.main(['bag', 'info', 'out']) == 0
+    words = capsys.readouterr().out.split()
+    assert {'sqlite3', '/seg/overlay', '/seg/label_space', '/camera/label_image'} <= set(words)

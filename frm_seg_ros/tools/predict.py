@@ -16,7 +16,7 @@ from frm_seg_ros.sources.images import PICTURES, ImageFiles
 from frm_seg_ros.sources.pairs import first_few
 from frm_seg_ros.tools.progress import track
 
-_ALPHA = 0.5
+ALPHA = 0.5     # weight of the colours in an overlay
 
 
 def open_input(text: str) -> FrameSource:
@@ -84,7 +84,7 @@ def predict(source: FrameSource, segmenter: Segmenter, out: str | Path, ids: boo
             continue
         name = names[index] if names else f'{index:06d}'
         labels = segmenter([image])[0].labels
-        painted = overlay(image, labels, segmenter.label_space, _ALPHA)
+        painted = overlay(image, labels, segmenter.label_space, ALPHA)
         _write_image(out / 'labels' / f'{name}.png', values[labels])
         _write_image(out / 'overlay' / f'{name}.jpg', painted[:, :, ::-1])
         count += 1
