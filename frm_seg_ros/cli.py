@@ -333,25 +333,6 @@ def _add_bag(commands: argparse._SubParsersAction) -> None:
     make.add_argument('--storage', choices=['mcap', 'sqlite3'], default='mcap',
                       help='file format (default: %(default)s)')
     make.add_argument('--force', action='store_true', help='replace a bag that is there')
-    info = _command(actions, 'info', _bag_info, 'tell what is in a bag', 'frm-seg bag info drive')
-    info.add_argument('path', metavar='PATH', help='folder of a bag, or its file')
-
-
-def _bag_make(args: argparse.Namespace) -> None:
-    from frm_seg_ros.tools.make_bag import make_bag
-    from frm_seg_ros.tools.progress import ProgressLine
-    count = make_bag(args.source, args.out, rate_hz=args.rate, storage=args.storage,
-                     force=args.force, progress=ProgressLine('frames'))
-    print(f'{count} frames written: {args.out}')
-
-
-def _bag_info(args: argparse.Namespace) -> None:
-    from frm_seg_ros.tools.make_bag import bag_info, format_bag_info
-    print(format_bag_info(bag_info(args.path)))
-
-
-if __name__ == '__main__':
-    sys.exit(main())
     annotate = _command(actions, 'annotate', _bag_annotate,
                         'copy a bag with the labels that a model gives its images',
                         'frm-seg bag annotate drive labelled --overlay')
@@ -370,6 +351,18 @@ if __name__ == '__main__':
                           help='replace a bag that is there, and leave topics of IN out that have '
                                'the names of the new ones')
     _add_model(annotate)
+    info = _command(actions, 'info', _bag_info, 'tell what is in a bag', 'frm-seg bag info drive')
+    info.add_argument('path', metavar='PATH', help='folder of a bag, or its file')
+
+
+def _bag_make(args: argparse.Namespace) -> None:
+    from frm_seg_ros.tools.make_bag import make_bag
+    from frm_seg_ros.tools.progress import ProgressLine
+    count = make_bag(args.source, args.out, rate_hz=args.rate, storage=args.storage,
+                     force=args.force, progress=ProgressLine('frames'))
+    print(f'{count} frames written: {args.out}')
+
+
 def _bag_annotate(args: argparse.Namespace) -> None:
     from frm_seg_ros.segmenter import Segmenter
     from frm_seg_ros.tools.annotate_bag import Annotator
@@ -389,3 +382,10 @@ def _bag_annotate(args: argparse.Namespace) -> None:
     print(f'{done.labelled} images labelled, {done.copied} messages copied: {args.out}')
 
 
+def _bag_info(args: argparse.Namespace) -> None:
+    from frm_seg_ros.tools.make_bag import bag_info, format_bag_info
+    print(format_bag_info(bag_info(args.path)))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
