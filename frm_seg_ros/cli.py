@@ -152,14 +152,17 @@ def _add_eval(commands: argparse._SubParsersAction) -> None:
                       'frm-seg eval camvid:CamVid:val --model frm_b0_fast --report val.html')
     parser.add_argument('source', metavar='SOURCE', nargs='?', help=_SOURCE_HELP)
     parser.add_argument('--shard', metavar='I/N',
-                        help='evaluate frames I, I+N, I+2N ... only, into --json; a part that is '
-                             'there already is not done again')
+                        help='evaluate part I of N only (I from 0 on), into --json; a part that '
+                             'is there already is not done again')
     parser.add_argument('--merge', metavar='PART', nargs='+',
                         help='add up the JSON files of all parts, in place of a SOURCE')
     parser.add_argument('--map', metavar='FILE',
                         help="map from the model's label space to that of the truth (default: the "
                              'shipped one, config/labels/map)')
+    parser.add_argument('--jobs', metavar='N', type=int, default=1,
+                        help='divide the frames among N processes (default: %(default)s)')
     parser.add_argument('--json', metavar='FILE', help='write the scores as JSON')
+    parser.add_argument('--csv', metavar='FILE', help='write a table with a line a frame as CSV')
     parser.add_argument('--report', metavar='FILE', help='write a report with pictures as HTML')
     _add_model(parser)
     _add_bag_options(parser.add_argument_group('bags'))
@@ -203,19 +206,20 @@ def _evaluate(args: argparse.Namespace) -> None:
         raise ConfigError('parts that are merged have no pictures and are no part: leave --report '
                           'and --shard out')
     if args.merge:
-        result = merge_parts(args.merge, args.json, args.command_line)
+        result = merge_parts(args.merge, args.json, args.command_line, args.csv)
     else:
         result = run_evaluation(
             args.source, args.model, backend=args.backend, device=args.device, size=args.size,
             scales=args.scales, flip=args.flip, precision=args.precision, map_path=args.map,
             bag_options=_bag_options(args), shard=Shard.parse(args.shard) if args.shard else None,
-            json_path=args.json, report_path=args.report, command=args.command_line)
+            jobs=args.jobs, json_path=args.json, csv_path=args.csv, report_path=args.report,
+            command=args.command_line)
     for name, text in {**map_facts(result), **option_facts(result)}.items():
         print(f'{name}: {text}')
     print(score_table(result))
     for name, text in mode_facts(result).items():
         print(f'{name} {text}')
-    for path in filter(None, (args.json, args.report)):
+    for path in filter(None, (args.json, args.csv, args.report)):
         print(f'written: {path}')
 
 

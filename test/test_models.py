@@ -9,7 +9,7 @@ from frm_seg_ros.core.files import share_dir
 from frm_seg_ros.core.model_card import ModelCard
 from frm_seg_ros.segmenter import Segmenter
 from frm_seg_ros.sources.base import open_source
-from frm_seg_ros.tools.evaluate import evaluate
+from frm_seg_ros.tools.scoring import evaluate
 
 MODELS = sorted(card.parent for card in (share_dir() / 'models').glob('*/card.yaml'))
 

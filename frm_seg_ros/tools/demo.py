@@ -25,7 +25,6 @@ from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.core.model_card import ModelCard
 from frm_seg_ros.sources.base import open_source
 from frm_seg_ros.tools.demo_results import IMAGE, LABELS, OVERLAY, STATS, Replay, judge
-from frm_seg_ros.tools.evaluate import check_label_spaces
 from frm_seg_ros.tools.make_bag import make_bag
 from frm_seg_ros.tools.processes import Child, ChildError, wait_until
 from frm_seg_ros.tools.progress import ProgressLine
@@ -35,6 +34,7 @@ _SOURCE = 'synthetic:42:200'
 _SPACE = '/frm_seg/label_space'
 _START_S, _SETTLE_S = 60.0, 10.0
 
+from frm_seg_ros.tools.scoring import check_label_spaces
 
 def find_executable(name: str) -> str:
     """Find an executable of this package in the sourced workspace.

@@ -1,27 +1,33 @@
 """What the JSON of an evaluation holds beside the scores of its confusion matrix."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from frm_seg_ros.core.bootstrap import LEVEL, RESAMPLES, block_length, miou_interval
+import numpy as np
+
+from frm_seg_ros.core.bootstrap import LEVEL, RESAMPLES, block_length, miou_interval, miou_of_sums
 from frm_seg_ros.core.boundary import TOLERANCE, BoundaryCounts
 from frm_seg_ros.core.calibration import CalibrationCounts
 from frm_seg_ros.core.confused import confused_pairs
-from frm_seg_ros.tools.evaluation import Evaluation
+from frm_seg_ros.tools.evaluation import Evaluation, FrameCounts
 
 
 def details(evaluation: Evaluation) -> dict[str, Any]:
     """Put what was learnt beside the confusion matrix into a dict for JSON; None is NaN.
 
-    All is derived from whole numbers that are in the dict too and add up over parts.
+    All but `timing` is derived from whole numbers that are in the dict too and add up over parts.
     """
     return {
         'miou_interval': interval(evaluation),
         'confused_pairs': [asdict(pair) for pair in confused_pairs(evaluation.confusion)],
         'boundary': _boundary(evaluation.boundary),
         'calibration': _calibration(evaluation.calibration),
+        'flicker': flicker(evaluation),
+        'cameras': _cameras(evaluation),
         'per_frame': _per_frame(evaluation),
+        'timing': _timing(evaluation),
     }
 
 
@@ -39,8 +45,64 @@ def _per_frame(evaluation: Evaluation) -> dict[str, Any]:
     counts = evaluation.counts_array()
     return {
         'stamp_ns': [frame.stamp_ns for frame in evaluation.counts],
+        'camera': [frame.camera for frame in evaluation.counts],
         'intersection': counts[:, 0].tolist(),
         'union': counts[:, 1].tolist(),
+        'still': [frame.still for frame in evaluation.counts],
+        'changed': [frame.changed for frame in evaluation.counts],
+    }
+
+
+def frames_from_json(result: Mapping[str, Any]) -> list[FrameCounts]:
+    """Read what was counted by frame from a result that holds `details`."""
+    known, timing = result['per_frame'], result['timing'] or {'stages': [], 'by_frame': None}
+    times = timing['by_frame'] or [None] * len(known['stamp_ns'])
+    return [FrameCounts(stamp_ns, camera, np.array(counts, np.int64), still, changed,
+                        dict(zip(timing['stages'], row or ())))
+            for stamp_ns, camera, *counts, still, changed, row in zip(
+                known['stamp_ns'], known['camera'], known['intersection'], known['union'],
+                known['still'], known['changed'], times)]
+
+
+def flicker(evaluation: Evaluation) -> dict[str, Any]:
+    """Tell which share of the pixels that stood still changed their label; None of none."""
+    still = sum(frame.still for frame in evaluation.counts)
+    changed = sum(frame.changed for frame in evaluation.counts)
+    return {'share': changed / still if still else None, 'still_pixels': still,
+            'changed_pixels': changed}
+
+
+def _cameras(evaluation: Evaluation) -> dict[str, Any]:
+    """Score every camera by itself."""
+    counts = evaluation.counts_array()
+    return {camera: {'frames': len(places),
+                     'miou': number(miou_of_sums(counts[places].sum(0)[None])[0])}
+            for camera, places in evaluation.cameras().items()}
+
+
+def latencies_ms(evaluation: Evaluation) -> np.ndarray:
+    """Give milliseconds from image to labels by frame, (frames,) float64; NaN where unknown."""
+    return np.array([frame.times_ms.get('pre', np.nan) + frame.times_ms.get('inference', np.nan)
+                     for frame in evaluation.counts], np.float64)
+
+
+def percentiles_ms(latencies: np.ndarray) -> dict[str, float]:
+    """Give p50, p90, p99 and max of those that are not NaN, of which there is one at least."""
+    found = {f'p{rank}': float(np.nanpercentile(latencies, rank)) for rank in (50, 90, 99)}
+    return {**found, 'max': float(np.nanmax(latencies))}
+
+
+def _timing(evaluation: Evaluation) -> dict[str, Any] | None:
+    """List the stage times of every frame; None where none were measured."""
+    stages = next((list(frame.times_ms) for frame in evaluation.counts if frame.times_ms), None)
+    if not stages:
+        return None
+    return {
+        'latency_ms': {rank: round(value, 3) for rank, value
+                       in percentiles_ms(latencies_ms(evaluation)).items()},
+        'stages': stages,
+        'by_frame': [[round(frame.times_ms[stage], 3) for stage in stages]
+                     if frame.times_ms else None for frame in evaluation.counts],
     }
 
 

@@ -2,13 +2,15 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from frm_seg_ros.core.bootstrap import miou_of_sums
 from frm_seg_ros.core.boundary import BoundaryCounts
 from frm_seg_ros.core.calibration import CalibrationCounts
+from frm_seg_ros.core.flicker import Flicker
 from frm_seg_ros.core.frame import Frame
 from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.core.metrics import ConfusionMatrix
@@ -23,16 +25,25 @@ class FrameScore:
     pixel_accuracy: float
 
 
-class FrameCounts(NamedTuple):
+@dataclass(frozen=True)
+class FrameCounts:
     """What was counted in one frame.
 
     Attributes:
         stamp_ns: of its image.
+        camera: its frame_id; the topic where several cameras are read at once.
         counts: (2, classes) int64: pixels of intersection and union of every class.
+        still: pixels that Flicker compared with the frame before.
+        changed: those whose label changed.
+        times_ms: milliseconds by stage; empty where nothing was measured.
     """
 
     stamp_ns: int
+    camera: str
     counts: np.ndarray
+    still: int = 0
+    changed: int = 0
+    times_ms: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,8 +73,8 @@ class Evaluation:
         confusion: counts over all frames.
         boundary: boundary F-scores over all frames.
         calibration: pixels by confidence over the frames that came with it.
-        series: scores by frame, in the order in which they came.
-        counts: intersection and union of every class by frame, in the same order.
+        flicker: what compares every frame with the one before.
+        counts: what was counted by frame, in the order in which they came.
         even: samples spread evenly over the frames.
     """
 
@@ -79,21 +90,22 @@ class Evaluation:
         self.confusion = ConfusionMatrix(label_space.classes)
         self.boundary = BoundaryCounts(label_space.classes)
         self.calibration = CalibrationCounts()
-        self.series: list[FrameScore] = []
+        self.flicker = Flicker()
         self.counts: list[FrameCounts] = []
         self.even: list[Sample] = []
         self._samples = samples
-        self._even_at = set(np.linspace(0, max(expected - 1, 0), samples).astype(int).tolist())
+        self._even_at = even_places(expected, samples)
         self._worst: list[tuple[float, int, Sample]] = []
 
-    def add(self, frame: Frame, labels: np.ndarray,
-            confidence: np.ndarray | None = None) -> None:
+    def add(self, frame: Frame, labels: np.ndarray, confidence: np.ndarray | None = None,
+            times_ms: Mapping[str, float] | None = None) -> None:
         """Score one frame that has a truth.
 
         Args:
             frame: image and truth.
             labels: (H, W) uint8 train ids, the prediction.
             confidence: (H, W) uint8, its confidence; None where it is not known.
+            times_ms: milliseconds by stage of making it; None where nothing was measured.
 
         Raises:
             ValueError: if shapes or ids of truth and labels do not fit.
@@ -104,17 +116,31 @@ class Evaluation:
         self.boundary.update(frame.truth, labels)
         if confidence is not None:
             self.calibration.update(frame.truth, labels, confidence)
-        scores = matrix.scores()
-        index = len(self.series)
-        score = FrameScore(frame.stamp_ns, scores.miou, scores.pixel_accuracy)
-        self.series.append(score)
-        self.counts.append(FrameCounts(frame.stamp_ns, matrix.intersection_and_union()))
-        self._keep(Sample(index, score, frame, labels))
+        self.counts.append(FrameCounts(
+            frame.stamp_ns, frame.frame_id, matrix.intersection_and_union(),
+            *self.flicker.update(frame, labels), times_ms or {}))
+        self._keep(make_sample(len(self.counts) - 1, frame, labels, matrix))
 
     def counts_array(self) -> np.ndarray:
         """Stack what was counted by frame: (frames, 2, classes) int64."""
         shape = (len(self.counts), 2, len(self.confusion.classes))
         return np.array([frame.counts for frame in self.counts], np.int64).reshape(shape)
+
+    def mious(self) -> np.ndarray:
+        """Give mIoU by frame, (frames,) float64; NaN where no class can be scored."""
+        return miou_of_sums(self.counts_array())
+
+    def cameras(self) -> dict[str, np.ndarray]:
+        """Give the places of every camera's frames, (n,) int64, in the order of the cameras."""
+        found: dict[str, list[int]] = {}
+        for place, frame in enumerate(self.counts):
+            found.setdefault(frame.camera, []).append(place)
+        return {camera: np.array(places) for camera, places in found.items()}
+
+    def keep_samples(self, worst: Sequence[Sample], even: Sequence[Sample]) -> None:
+        """Take samples that were made elsewhere in place of those kept so far."""
+        self.even = list(even)
+        self._worst = [(-sample.score.miou, -sample.index, sample) for sample in worst]
 
     def _keep(self, sample: Sample) -> None:
         if sample.index in self._even_at:
@@ -128,3 +154,22 @@ class Evaluation:
     def worst(self) -> list[Sample]:
         """Frames with the lowest mIoU, the worst first."""
         return [entry[2] for entry in sorted(self._worst, reverse=True)]
+
+
+def make_sample(index: int, frame: Frame, labels: np.ndarray,
+                matrix: ConfusionMatrix) -> Sample:
+    """Put a frame, its labels and the matrix of only this frame into a sample."""
+    scores = matrix.scores()
+    return Sample(index, FrameScore(frame.stamp_ns, scores.miou, scores.pixel_accuracy), frame,
+                  labels)
+
+
+def even_places(frames: int, samples: int) -> set[int]:
+    """Choose places that are spread evenly over so many frames."""
+    return set(np.linspace(0, max(frames - 1, 0), samples).astype(int).tolist())
+
+
+def worst_places(mious: np.ndarray, samples: int) -> list[int]:
+    """Choose the places of the lowest values, the worst first; NaN is none, the first wins."""
+    order = np.argsort(mious, kind='stable')
+    return order[:min(samples, np.count_nonzero(~np.isnan(mious)))].tolist()

@@ -62,7 +62,7 @@ def write_report(path: str | Path, evaluation: Evaluation, title: str, command: 
         'mean category IoU': _number(mean_of_valid(list(scores.category_iou.values()))),
         'frequency-weighted IoU': _number(scores.frequency_weighted_iou),
         'boundary F': _number(boundary.f),
-        'frames scored': str(len(evaluation.series)),
+        'frames scored': str(len(evaluation.counts)),
     }
     rows = {**_doubt(evaluation), **fact_rows}
     parts = [
@@ -107,8 +107,8 @@ def _doubt(evaluation: Evaluation) -> dict[str, str]:
 
 def _series(evaluation: Evaluation) -> str:
     """Draw mIoU over the stamps, or over the frames' numbers where stamps do not increase."""
-    stamps = np.array([score.stamp_ns for score in evaluation.series])
-    values = [score.miou for score in evaluation.series]
+    stamps = np.array([frame.stamp_ns for frame in evaluation.counts])
+    values = evaluation.mious().tolist()
     if np.all(np.diff(stamps) > 0):
         return charts.curve(((stamps - stamps[0]) * 1e-9).tolist(), values, 's')
     return charts.curve(list(range(len(values))), values, 'frames')

@@ -1,26 +1,27 @@
-"""An evaluation in parts: every n-th frame of a source, and the sum of the parts."""
+"""An evaluation in parts: runs of frames of a source, and the sum of the parts."""
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from frm_seg_ros.core.bounds import read_json
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.frame import Frame
 from frm_seg_ros.core.label_space import Label, LabelSpace
 from frm_seg_ros.sources.base import FrameSource
-from frm_seg_ros.tools.evaluation import Evaluation, FrameCounts
+from frm_seg_ros.tools.details import frames_from_json
+from frm_seg_ros.tools.evaluation import Evaluation
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Part `index` of `count`: the frames index, index + count, index + 2 count, ... of a source.
+    """Part `index` of `count`, from 0 on: a source is cut into so many runs of frames.
 
     Raises:
         ConfigError: if there is no such part.
@@ -46,23 +47,33 @@ class Shard:
             raise ConfigError(f'{text!r} is no part INDEX/COUNT: write it as 0/4')
         return cls(int(index), int(count))
 
+    def bounds(self, frames: int) -> tuple[int, int]:
+        """Give the first frame of the part and the one after its last, of so many frames."""
+        return (self.index * frames // self.count, (self.index + 1) * frames // self.count)
+
     def record(self, source: FrameSource) -> dict[str, Any]:
         """Tell for JSON which part of the whole source it is, and what its classes are."""
         classes = source.label_space.classes if source.label_space else ()
         return {'index': self.index, 'count': self.count, 'of_frames': len(source),
+                'first': self.bounds(len(source))[0],
                 'categories': {label.name: label.category for label in classes}}
 
 
 class ShardSource:
-    """The frames of one part.
+    """The frames of one part, and the one before, with which the first is compared.
 
     Attributes:
         label_space, rate_hz: those of the whole source.
+        first: place of the part's first frame in the whole source, from 0 on.
+        lead: 1 where the one before comes first, else 0.
     """
 
     def __init__(self, source: FrameSource, shard: Shard) -> None:
         self.label_space, self.rate_hz = source.label_space, source.rate_hz
-        self._source, self._shard = source, shard
+        self._source = source
+        self.first, self._end = shard.bounds(len(source))
+        self._last = shard.index + 1 == shard.count
+        self.lead = int(0 < self.first < self._end)
 
     def __len__(self) -> int:
         return len(self._chosen)
@@ -72,11 +83,12 @@ class ShardSource:
         read = getattr(self._source, 'frame', None)
         if read:
             return map(read, self._chosen)
-        return islice(self._source, self._shard.index, None, self._shard.count)
+        # to its end, or the source does not tell what it had to leave out
+        return islice(self._source, self._chosen.start, None if self._last else self._end)
 
     @property
     def _chosen(self) -> range:
-        return range(self._shard.index, len(self._source), self._shard.count)
+        return range(self.first - self.lead, self._end)
 
 
 def find_done(path: str | Path, told: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -103,7 +115,7 @@ def read_part(path: str | Path) -> dict[str, Any]:
         ConfigError: if it cannot be read, or holds no part.
     """
     try:
-        part = json.loads(Path(path).read_text(encoding='utf-8'))
+        part = read_json(path)
         if not isinstance(part['shard'], dict) or not isinstance(part['scored'], list):
             raise ValueError('it holds something else')
     except (OSError, TypeError, ValueError, KeyError) as error:
@@ -142,7 +154,8 @@ def read_parts(paths: Sequence[str | Path], same: Callable[[Mapping[str, Any]], 
         first = first or part
         _same(str(path), part, same(first), str(paths[0]))
         _same(f'the shard of {path}', part['shard'],
-              {key: value for key, value in first['shard'].items() if key != 'index'},
+              {key: value for key, value in first['shard'].items()
+               if key not in ('index', 'first')},
               str(paths[0]))
         index = part['shard']['index']
         if index in found:
@@ -158,7 +171,7 @@ def read_parts(paths: Sequence[str | Path], same: Callable[[Mapping[str, Any]], 
 
 
 def sum_parts(parts: Sequence[Mapping[str, Any]]) -> Evaluation:
-    """Add up what the parts counted; the sum has no series and no samples."""
+    """Add up what the parts counted, in their order; the sum has no samples."""
     first = parts[0]
     labels = [Label(name, index, index, category, (0, 0, 0)) for index, (name, category)
               in enumerate(first['shard']['categories'].items())]
@@ -171,17 +184,5 @@ def sum_parts(parts: Sequence[Mapping[str, Any]]) -> Evaluation:
         if known:
             total.calibration.counts += np.array([known['wrong_by_confidence'],
                                                   known['right_by_confidence']])
-    total.counts = _frames_in_order(parts)
+        total.counts += frames_from_json(part)
     return total
-
-
-def _frames_in_order(parts: Sequence[Mapping[str, Any]]) -> list[FrameCounts]:
-    """Put the frames of all parts in the order of the source."""
-    found = []
-    for part in parts:
-        known, shard = part['per_frame'], part['shard']
-        for number, stamp_ns, *counts in zip(
-                part['scored'], known['stamp_ns'], known['intersection'], known['union']):
-            place = number * shard['count'] + shard['index']
-            found.append((place, FrameCounts(stamp_ns, np.array(counts))))
-    return [frame for _, frame in sorted(found, key=itemgetter(0))]

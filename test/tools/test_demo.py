@@ -158,7 +158,7 @@ def test_labels_are_scored_against_the_frame_of_their_stamp(tmp_path: Path, shif
         return
     evaluation, latency_ms = score(replay, LabelSpace.load('camvid'))
     assert evaluation.confusion.scores().miou == 1.0
-    assert [one.stamp_ns for one in evaluation.series] == list(labels)
+    assert [one.stamp_ns for one in evaluation.counts] == list(labels)
     assert latency_ms == pytest.approx([3.0] * len(labels))
 
 

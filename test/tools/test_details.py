@@ -43,7 +43,8 @@ def test_per_frame_counts() -> None:
     assert details(make_evaluation(3))['per_frame'] == {
         'stamp_ns': [0, 1000, 2000],
         'intersection': [[40, 40, 0], [32, 40, 0], [24, 40, 0]],
-        'union': [[40, 40, 0], [40, 48, 0], [40, 56, 0]]}
+        'union': [[40, 40, 0], [40, 48, 0], [40, 56, 0]],
+        'camera': ['camera'] * 3, 'still': [0, 80, 80], 'changed': [0, 8, 8]}
 
 
 def test_interval_of_miou() -> None:

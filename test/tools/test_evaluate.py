@@ -18,9 +18,10 @@ from frm_seg_ros.core.metrics import ConfusionMatrix
 from frm_seg_ros.tools import evaluate as module
 from frm_seg_ros.tools import make_bag
 from frm_seg_ros.tools.details import details
-from frm_seg_ros.tools.evaluate import evaluate, find_label_map, run_evaluation
+from frm_seg_ros.tools.evaluate import run_evaluation
 from frm_seg_ros.tools.evaluation import Evaluation
 from frm_seg_ros.tools.score_text import score_table
+from frm_seg_ros.tools.scoring import evaluate, find_label_map, score
 
 SPACE = LabelSpace.load('camvid')
 STEP_NS = 100_000_000
@@ -74,12 +75,12 @@ def test_counts_and_series_of_known_answers() -> None:
     evaluation = evaluate(FakeSource([0, 4, 2]), FakeSegmenter())
     counts = evaluation.confusion.counts
     assert (counts[3, 3], counts[3, 0], counts[8, 8], counts.sum()) == (21, 6, 30, 57)
-    assert [score.stamp_ns for score in evaluation.series] == [0, STEP_NS, 2 * STEP_NS]
+    assert [frame.stamp_ns for frame in evaluation.counts] == [0, STEP_NS, 2 * STEP_NS]
     assert evaluation.calibration.counts[:, 204].tolist() == [6, 51]
     expected = [1.0, (5 / 9 + 1 + 0) / 3, (7 / 9 + 1 + 0) / 3]
-    assert [score.miou for score in evaluation.series] == pytest.approx(expected)
-    assert [score.pixel_accuracy for score in evaluation.series] == pytest.approx(
-        [1.0, 15 / 19, 17 / 19])
+    assert evaluation.mious().tolist() == pytest.approx(expected)
+    assert [(sample.score.miou, sample.score.pixel_accuracy) for sample in evaluation.worst] == \
+        [pytest.approx(pair) for pair in sorted(zip(expected, [1.0, 15 / 19, 17 / 19]))]
 
 
 def test_worst_and_even_samples() -> None:
@@ -97,10 +98,10 @@ def test_of_equally_bad_frames_the_first_are_kept() -> None:
 
 def test_frames_without_truth_are_left_out() -> None:
     segmenter = FakeSegmenter()
-    evaluation, unmatched, scored = module.score(
+    scored = score(
         FakeSource([0, 4, 2], unlabelled=(1,)), lambda frame: segmenter([frame.image])[0], None)
-    assert (unmatched, scored) == ({'truth': 1, 'prediction': 0}, [0, 2])
-    assert [score.stamp_ns for score in evaluation.series] == [0, 2 * STEP_NS]
+    assert (scored.unmatched, scored.places) == ({'truth': 1, 'prediction': 0}, [0, 2])
+    assert [frame.stamp_ns for frame in scored.evaluation.counts] == [0, 2 * STEP_NS]
 
 
 @pytest.mark.parametrize('source, words', [
@@ -265,10 +266,9 @@ def test_options_for_bags(drive: str, tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_frames_without_recorded_labels_are_counted() -> None:
     labels = iter([Prediction(np.full((4, 5), 3, np.uint8)), None])
-    evaluation, unmatched, scored = module.score(
-        FakeSource([0, 0]), lambda frame: next(labels), None)
-    assert (len(evaluation.series), scored) == (1, [0])
-    assert unmatched == {'truth': 0, 'prediction': 1}
+    scored = score(FakeSource([0, 0]), lambda frame: next(labels), None)
+    assert (len(scored.evaluation.counts), scored.places) == (1, [0])
+    assert scored.unmatched == {'truth': 0, 'prediction': 1}
 
 
 def test_options_for_bags_are_refused_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
@@ -279,4 +279,4 @@ def test_options_for_bags_are_refused_elsewhere(capsys: pytest.CaptureFixture[st
 
 def test_an_evaluation_of_nothing_has_no_samples() -> None:
     evaluation = Evaluation(SPACE, 0)
-    assert (evaluation.worst, evaluation.even, evaluation.series) == ([], [], [])
+    assert (evaluation.worst, evaluation.even, evaluation.counts) == ([], [], [])

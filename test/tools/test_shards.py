@@ -39,7 +39,7 @@ class Noise:
             truth = np.repeat(rng.integers(0, 12, (9, 4), np.uint8), 4, axis=1)
             truth[truth == 11] = 255
             answer = np.where(rng.random(truth.shape) < 0.8, truth, 4).astype(np.uint8)
-            image = np.dstack([answer, rng.integers(0, 256, truth.shape, np.uint8), truth * 0])
+            image = np.dstack([answer, rng.integers(120, 136, truth.shape, np.uint8), truth * 0])
             yield Frame(image, index, truth=None if index in self.blind else truth)
 
 
@@ -90,6 +90,7 @@ def test_the_parts_sum_up_to_the_whole(tmp_path: Path, count: int) -> None:
     assert whole['frames'] == 7 and 0.2 < whole['miou'] < 0.8
     assert whole['unmatched'] == {'truth': 1, 'prediction': 0}
     assert whole['boundary']['f'] and whole['calibration']['error']
+    assert 0 < whole['flicker']['changed_pixels'] < whole['flicker']['still_pixels']
     merged = merge_parts(run_parts(tmp_path, count)[::-1], str(tmp_path / 'sum.json'))
     assert merged == whole      # every key, every digit
     assert json.loads((tmp_path / 'sum.json').read_text()) == whole
@@ -111,11 +112,14 @@ def test_frames_keep_their_order_where_stamps_tell_nothing(
 
 
 @pytest.mark.parametrize('kind', [Noise, Single])
-def test_a_part_is_every_nth_frame(kind: type[Noise]) -> None:
+@pytest.mark.parametrize('index, stamps', [(0, [0, 1]), (1, [1, 2, 3, 4]), (2, [4, 5, 6, 7])])
+def test_a_part_is_a_run_of_frames_and_the_one_before(kind: type[Noise], index: int,
+                                                      stamps: list[int]) -> None:
     Single.read.clear()
-    part = ShardSource(kind(8), Shard(1, 3))
-    assert [frame.stamp_ns for frame in part] == [1, 4, 7] and len(part) == 3
-    assert Single.read == ([1, 4, 7] if kind is Single else [])
+    part = ShardSource(kind(8), Shard(index, 3))
+    assert [frame.stamp_ns for frame in part] == stamps and len(part) == len(stamps)
+    assert (part.first, part.lead) == (stamps[0] + part.lead, int(index > 0))
+    assert Single.read == (stamps if kind is Single else [])
     assert (part.label_space, part.rate_hz) == (SPACE, 10.0)
 
 
@@ -125,7 +129,7 @@ def test_a_part_that_is_there_is_not_done_again(tmp_path: Path,
     Path(paths[1]).unlink()
     before, FakeSegmenter.frames = json.loads(Path(paths[0]).read_text()), 0
     run_parts(tmp_path, 2)
-    assert FakeSegmenter.frames == 3    # 1, 5 and 7; 3 has no truth
+    assert FakeSegmenter.frames == 4    # 4 to 7; 3, with which 4 is compared, has no truth
     assert json.loads(Path(paths[0]).read_text()) == before
     assert 'part0.json holds this part already' in caplog.text and len(caplog.records) == 1
     with pytest.raises(ConfigError, match='part0.json has the source "noise:8", this run "noise:9"'
@@ -204,7 +208,10 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.parametrize('arguments, words', [
     (['noise:8', '--shard', '0/2'], 'name the file with --json'),
-    (['noise:8', '--shard', '0/2', '--json', 'x', '--report', 'y'], 'leave --report out'),
+    (['noise:8', '--shard', '0/2', '--json', 'x', '--report', 'y'], 'leave the others out'),
+    (['noise:8', '--shard', '0/2', '--json', 'x', '--csv', 'y'], 'leave the others out'),
+    (['noise:8', '--shard', '0/2', '--json', 'x', '--jobs', '2'], 'by one process'),
+    (['noise:8', '--jobs', '0'], '0 processes cannot evaluate anything'),
     ([], 'name a SOURCE, or parts to --merge'),
     (['noise:8', '--merge', 'a.json'], 'and not both'),
     (['--merge', 'a.json', '--report', 'x'], 'merged have no pictures'),

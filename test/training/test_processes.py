@@ -17,7 +17,7 @@ from frm_seg_ros.core.files import share_dir  # noqa: E402
 from frm_seg_ros.core.model_card import ModelCard  # noqa: E402
 from frm_seg_ros.segmenter import Segmenter  # noqa: E402
 from frm_seg_ros.sources.base import open_source  # noqa: E402
-from frm_seg_ros.tools.evaluate import evaluate  # noqa: E402
+from frm_seg_ros.tools.scoring import evaluate  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = share_dir() / 'config' / 'train' / 'camvid_cpu.yaml'

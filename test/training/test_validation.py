@@ -11,7 +11,7 @@ from frm_seg_ros.core.model_card import ModelCard  # noqa: E402
 from frm_seg_ros.network.weights import load_network  # noqa: E402
 from frm_seg_ros.segmenter import Segmenter  # noqa: E402
 from frm_seg_ros.sources.base import open_source  # noqa: E402
-from frm_seg_ros.tools.evaluate import evaluate  # noqa: E402
+from frm_seg_ros.tools.scoring import evaluate  # noqa: E402
 from frm_seg_ros.training.data import open_frames  # noqa: E402
 from frm_seg_ros.training.processes import Processes  # noqa: E402
 from frm_seg_ros.training.validation import pictures, validate  # noqa: E402
