@@ -1,4 +1,4 @@
-"""The command `frm-seg`: predict, eval, report, bench, export, train and bag.
+"""The command `frm-seg`: predict, eval, report, bench, export, import, train and bag.
 
 Only the standard library is loaded before a command is known, so that help comes at once and each
 command needs no more than its own packages.
@@ -70,8 +70,8 @@ def _parser() -> argparse.ArgumentParser:
                      epilog='frm-seg COMMAND --help shows the options and an example')
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND',
                                      parser_class=_Parser)
-    for add in (_add_predict, _add_eval, _add_report, _add_bench, _add_export, _add_train,
-                _add_bag):
+    for add in (_add_predict, _add_eval, _add_report, _add_bench, _add_export, _add_import,
+                _add_train, _add_bag):
         add(commands)
     return parser
 
@@ -307,6 +307,51 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
 def _export(args: argparse.Namespace) -> None:
     from frm_seg_ros.tools.export import export_model
     print(f'written: {export_model(args.model, args.out, args.check)}')
+
+
+def _add_import(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, 'import', _import,
+                      'make a model of a network from elsewhere that lies in an ONNX file',
+                      'frm-seg import segformer_b0.onnx --labels cityscapes --size 512x1024 '
+                      '--mean 0.485,0.456,0.406 --std 0.229,0.224,0.225')
+    parser.add_argument('file', metavar='FILE', help='ONNX file, its external data beside it')
+    parser.add_argument('--labels', required=True, metavar='SPACE',
+                        help='label space of its output, such as cityscapes, or a YAML file')
+    parser.add_argument('--size', required=True, type=_size, metavar='HxW',
+                        help='size at which it runs')
+    for name in ('mean', 'std'):
+        parser.add_argument(f'--{name}', required=True, type=_channels, metavar='R,G,B',
+                            help=f'{name} of the images that it was trained on, on the scale 0..1')
+    parser.add_argument('--name', help='of the model (default: that of FILE)')
+    parser.add_argument('--out', metavar='DIR',
+                        help='folder of the model, a new one (default: its name)')
+    parser.add_argument('--output', metavar='NAME', help='output to take, where there are several')
+    parser.add_argument('--input-order', choices=['rgb', 'bgr'], default='rgb',
+                        help='order of the channels that it takes (default: %(default)s)')
+    parser.add_argument('--licence', default='not told: ask the publisher of the weights',
+                        metavar='TEXT', help='what may be done with the weights')
+    parser.add_argument('--check', metavar='SOURCE', default='synthetic:11:1',
+                        help='its first frame is labelled before anything is written '
+                             '(default: %(default)s)')
+
+
+def _channels(text: str) -> tuple[float, float, float]:
+    try:
+        red, green, blue = map(float, text.split(','))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'{text!r} is not three numbers, such as '
+                                         '0.485,0.456,0.406') from None
+    return red, green, blue
+
+
+def _import(args: argparse.Namespace) -> None:
+    from frm_seg_ros.tools.import_model import ImportOptions, import_model, import_text
+    card, shares = import_model(ImportOptions(
+        file=args.file, labels=args.labels, size=args.size, mean=args.mean, std=args.std,
+        name=args.name, out=args.out, output=args.output, bgr=args.input_order == 'bgr',
+        licence=args.licence, check_source=args.check, command=args.command_line))
+    print(import_text(card, shares, args.check))
+    print(f'written: {card.folder}')
 
 
 def _add_train(commands: argparse._SubParsersAction) -> None:

@@ -15,7 +15,7 @@ from tiny_model import write_tiny_model
 
 from frm_seg_ros import cli
 
-COMMANDS = [['predict'], ['eval'], ['report'], ['bench'], ['export'], ['train'],
+COMMANDS = [['predict'], ['eval'], ['report'], ['bench'], ['export'], ['import'], ['train'],
             ['bag', 'make'], ['bag', 'annotate'], ['bag', 'info']]
 
 

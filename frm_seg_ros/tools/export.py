@@ -51,6 +51,9 @@ def export_model(model: str | Path, out: str | Path | None, check_source: str) -
         ConfigError: if the model has no weights, or the export disagrees with torch.
     """
     card = ModelCard.load(model)
+    if card.imported:
+        raise ConfigError(f'model {card.name} was imported as an ONNX file, so it is one already'
+                          ': name a model with weights')
     card.file(WEIGHTS)  # that it is there
     kept = [name for name in (WEIGHTS, LABELS) if name in card.files]
     folder = Path(out) if out is not None else card.folder

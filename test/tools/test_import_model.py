@@ -1,0 +1,305 @@
+"""Networks from elsewhere become models that give their right labels, or are refused."""
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip('onnx', reason='onnx is not installed')
+pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')
+
+from data_trees import write_robot  # noqa: E402
+from foreign_onnx import MEAN, STD, write_foreign  # noqa: E402
+
+from frm_seg_ros import cli  # noqa: E402
+from frm_seg_ros.backends.base import open_backend  # noqa: E402
+from frm_seg_ros.core.errors import ConfigError  # noqa: E402
+from frm_seg_ros.core.label_space import LabelSpace  # noqa: E402
+from frm_seg_ros.core.model_card import ModelCard  # noqa: E402
+from frm_seg_ros.segmenter import Segmenter  # noqa: E402
+from frm_seg_ros.tools.import_model import ImportOptions, import_model  # noqa: E402
+from frm_seg_ros.tools.onnx_graph import give_labels  # noqa: E402
+
+PALETTE = LabelSpace.load('camvid').palette
+SIZE = (96, 128)
+
+
+def options(tmp_path: Path, file: Path, **changes: object) -> ImportOptions:
+    return replace(ImportOptions(str(file), 'camvid', SIZE, MEAN, STD, licence='not told',
+                                 check_source='synthetic:11:1', out=str(tmp_path / 'model')),
+                   **changes)
+
+
+def imported(tmp_path: Path, gives: str = 'logits', changes: dict | None = None,
+             **network: object) -> ModelCard:
+    """Import a network; the card is the one that everybody reads."""
+    file = write_foreign(tmp_path / 'network.onnx', gives, **network)
+    card, shares = import_model(options(tmp_path, file, **(changes or {})))
+    assert sum(shares.values()) == pytest.approx(1)
+    for path in (file, file.with_name('network.onnx.data')):
+        path.unlink(missing_ok=True)   # the model needs nothing beside its folder
+    found = ModelCard.load(tmp_path / 'model')
+    assert found == card
+    return found
+
+
+def painted(stride: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Paint each cell of the output in the colour of a class; give image and truth by cell."""
+    truth = np.random.default_rng(seed).integers(0, 11, (SIZE[0] // stride, SIZE[1] // stride))
+    return PALETTE[truth].repeat(stride, 0).repeat(stride, 1), truth
+
+
+def assert_right(card: ModelCard, backend: str, stride: int, count: int = 2) -> None:
+    """Hold the labels of every cell against the colours that were painted."""
+    images, truths = zip(*(painted(stride, seed) for seed in range(count)))
+    opened, _ = open_backend(backend, card, 'cpu')
+    # At the size of the output, nothing is interpolated.
+    for batch, wanted in [(images, truths)] if not card.one_by_one else zip(
+            ([image] for image in images), ([truth] for truth in truths)):
+        found = opened.run(np.stack(batch), [truth.shape for truth in wanted], True)
+        for (labels, confidence), truth in zip(found, wanted):
+            np.testing.assert_array_equal(labels, truth)
+            assert (confidence is not None) == card.has_confidence
+    opened.close()
+
+
+@pytest.mark.parametrize('backend', ['onnxruntime', 'openvino'])
+@pytest.mark.parametrize('stride', [1, 4, 8, 32])
+@pytest.mark.parametrize('gives', ['logits', 'probabilities', 'labels', 'channel'])
+def test_every_cell_gets_its_label(tmp_path, gives, stride, backend):
+    pytest.importorskip(backend)
+    card = imported(tmp_path, gives, stride=stride)
+    labels = gives in ('labels', 'channel')
+    assert card.architecture == {'imported': 'labels' if labels else 'logits', 'sizes': 'any',
+                                 'batch': 'any'}
+    assert_right(card, backend, stride)
+
+
+@pytest.mark.parametrize('backend', ['onnxruntime', 'openvino'])
+@pytest.mark.parametrize('network', [
+    {'half': True}, {'bgr': True}, {'half': True, 'bgr': True}, {'external': True},
+    {'opset': 9}, {'opset': 9, 'gives': 'channel'}, {'half': True, 'gives': 'labels'}], ids=str)
+def test_other_inputs_weights_and_opsets(tmp_path, network, backend):
+    pytest.importorskip(backend)
+    card = imported(tmp_path, changes={'bgr': network.get('bgr', False)}, **network)
+    assert_right(card, backend, 4)
+    assert set(card.files) == {'model.onnx'}
+
+
+@pytest.mark.parametrize('backend', ['onnxruntime', 'openvino'])
+@pytest.mark.parametrize(('shape', 'sizes', 'batch'), [
+    ((1, 3, 96, 128), 'fixed', 'one'), ((1, 3, 'H', 'W'), 'any', 'one'),
+    (('N', 3, 96, 128), 'fixed', 'any'), (('N', 'C', 'H', 'W'), 'any', 'any')], ids=str)
+def test_fixed_shapes(tmp_path, shape, sizes, batch, backend):
+    pytest.importorskip(backend)
+    card = imported(tmp_path, 'channel', stride=8, shape=shape)
+    assert card.architecture == {'imported': 'labels', 'sizes': sizes, 'batch': batch}
+    segmenter = Segmenter(card, backend, 'cpu')
+    images, truths = zip(*(painted(8, seed) for seed in range(3)))
+    for prediction, truth in zip(segmenter(images, confidence=True), truths, strict=True):
+        np.testing.assert_array_equal(prediction.labels, truth.repeat(8, 0).repeat(8, 1))
+        assert prediction.confidence is None
+    segmenter.close()
+    if sizes == 'fixed':
+        with pytest.raises(ConfigError, match='model network runs at 96x128 only'):
+            Segmenter(card, backend, 'cpu', (192, 256))
+    else:
+        Segmenter(card, backend, 'cpu', (192, 256))([images[0]])
+
+
+@pytest.mark.parametrize(('gives', 'sizes'), [('baked', 'fixed'), ('first', 'any')])
+def test_what_a_file_tells_of_its_axes_is_tried(tmp_path, gives, sizes):
+    card = imported(tmp_path, gives)
+    assert card.architecture == {'imported': 'logits', 'sizes': sizes, 'batch': 'one'}
+    segmenter = Segmenter(card, 'onnxruntime', 'cpu')
+    images, truths = zip(*(painted(4, seed) for seed in range(2)))
+    for prediction, truth in zip(segmenter(images), truths):
+        # In the middle of its cell a pixel is all but its class's own.
+        assert (prediction.labels[1::4, 1::4] == truth).mean() > 0.5
+
+
+def test_the_time_of_decoding_is_that_of_all_images(tmp_path, monkeypatch):
+    card = imported(tmp_path, shape=(1, 3, 96, 128))
+    segmenter = Segmenter(card, 'onnxruntime', 'cpu')
+    calls = []
+
+    def run(images, sizes, confidence):
+        calls.append(len(images))
+        segmenter.backend.decode_ms = 2.0 ** len(calls)
+        return [(np.zeros(size, np.uint8), None) for size in sizes]
+
+    monkeypatch.setattr(segmenter.backend, 'run', run)
+    (first, *_) = segmenter([painted(4, seed)[0] for seed in range(3)])
+    assert calls == [1, 1, 1]
+    assert first.times_ms['decode'] == 2 + 4 + 8
+
+
+def test_probabilities_are_taken_for_what_they_are(tmp_path):
+    found = []
+    for gives in ('logits', 'probabilities'):
+        (tmp_path / gives).mkdir()
+        card = imported(tmp_path / gives, gives)
+        backend, _ = open_backend('onnxruntime', card, 'cpu')
+        found += backend.run(np.stack([painted(4, 0)[0]]), [(24, 32)], True)
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    assert len(np.unique(found[0][1])) > 5
+    # Rounded to whole steps of a float32 value each.
+    assert np.abs(found[0][1].astype(int) - found[1][1]).max() <= 1
+
+
+def test_the_output_that_is_named_is_taken(tmp_path):
+    for name, gives in (('scores', 'logits'), ('labels', 'labels')):
+        (tmp_path / name).mkdir()
+        card = imported(tmp_path / name, 'both', changes={'output': name})
+        assert card.architecture['imported'] == gives
+        assert_right(card, 'onnxruntime', 4)
+
+
+def test_labels_that_are_no_class_become_unlabelled():
+    import onnxruntime
+    from onnx import TensorProto, helper
+    values = [-3, -1, 0, 10, 11, 254, 255, 256, 300, 2**31 - 1]
+    shape = [1, 1, 1, len(values)]
+    graph = helper.make_graph(
+        [helper.make_node('Identity', ['x'], ['y'])], 'labels',
+        [helper.make_tensor_value_info('x', TensorProto.INT64, shape)],
+        [helper.make_tensor_value_info('y', TensorProto.INT64, shape)])
+    give_labels(graph, 'y', 11, channel=True)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 9)], ir_version=8)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    found, = session.run(None, {'x': np.array(values, np.int64).reshape(shape)})
+    assert found.dtype == np.uint8
+    assert found.tolist() == [[[255, 255, 0, 10, 255, 255, 255, 255, 255, 255]]]
+
+
+def test_what_the_card_tells(tmp_path):
+    file = write_foreign(tmp_path / 'network.onnx')
+    given = options(tmp_path, file, name='mine', licence='research only', command='frm-seg import')
+    card, shares = import_model(given)
+    assert (card.name, card.input_size, card.mean, card.std) == ('mine', SIZE, MEAN, STD)
+    assert (card.label_space, card.licence) == ('camvid', 'research only')
+    assert card.command == 'not told: imported by frm-seg import'
+    assert card.trained_on.startswith('not told: imported from network.onnx, SHA-256 ')
+    assert list(shares.values()) == sorted(shares.values(), reverse=True)
+    assert (card.folder.stat().st_mode & 0o777) == (tmp_path.stat().st_mode | 0o055) & 0o755
+
+
+def test_a_label_space_of_its_own_is_kept_with_it(tmp_path):
+    labels = write_robot(tmp_path / 'robot')
+    file = write_foreign(tmp_path / 'network.onnx')
+    with pytest.raises(ConfigError, match='the output scores has 11 classes, the label space '
+                                          'robot has 3: name the label space'):
+        import_model(options(tmp_path, file, labels=str(labels)))
+    eleven = tmp_path / 'eleven.yaml'
+    eleven.write_text(LabelSpace.load('camvid').to_yaml().replace('name: camvid', 'name: own'))
+    card, _ = import_model(options(tmp_path, file, labels=str(eleven)))
+    eleven.unlink()
+    assert set(card.files) == {'labels.yaml', 'model.onnx'}
+    assert Segmenter(card, 'onnxruntime').label_space.name == 'own'
+
+
+@pytest.mark.parametrize(('gives', 'network', 'changes', 'words'), [
+    ('logits', {}, {'labels': 'cityscapes'},
+     'the output scores has 11 classes, the label space cityscapes has 19'),
+    ('both', {}, {}, 'has 2 outputs: choose one with --output from scores, labels'),
+    ('both', {}, {'output': 'aux'}, "has no output 'aux': choose one .* from scores, labels"),
+    ('nan', {}, {}, 'values of the output out are NaN or infinite: check --mean and --std'),
+    ('floats', {}, {}, r'the output out is float32 of shape \(1, 24, 32\): wanted are logits'),
+    ('vector', {}, {}, r'is float32 of shape \(1, 11\): wanted are logits'),
+    ('logits', {'shape': (1, 3, 96, 128)}, {'size': (128, 160)},
+     'takes 96x128 only, but --size is 128x160: give --size 96x128'),
+    ('logits', {'shape': (4, 3, 96, 128)}, {}, 'takes batches of 4 images only'),
+    ('logits', {'shape': ('N', 1, 'H', 'W')}, {}, 'cannot load|wanted are float32 or float16'),
+    ('baked', {}, {'size': (128, 160)}, 'cannot run .*network.onnx on 1 image of 128x160'),
+    ('logits', {}, {'size': (10, 10)}, 'the network size is 10x10: take one from 64x64'),
+    ('logits', {}, {'std': (1.0, 0.0, 1.0)}, 'those of std above 0'),
+    ('logits', {}, {'mean': (float('nan'), 0.0, 0.0)}, 'wanted are three numbers each'),
+    ('logits', {}, {'labels': 'mars'}, 'no label space is called mars'),
+    ('logits', {}, {'name': 'a/b'}, "'a/b' is no name of a model"),
+    ('logits', {}, {'file': 'no.onnx'}, 'ONNX Runtime cannot load no.onnx'),
+    ('logits', {}, {'check_source': 'mars'}, "'mars' is not a source"),
+    ('logits', {'opset': 8}, {}, 'is of opset 8: export it with 9 or later'),
+], ids=str)
+def test_what_cannot_be_used_is_refused_and_nothing_is_left(tmp_path, gives, network, changes,
+                                                            words):
+    file = write_foreign(tmp_path / 'network.onnx', gives, **network)
+    given = options(tmp_path, file, out=str(tmp_path / 'new' / 'model'))
+    with pytest.raises(ConfigError, match=words):
+        import_model(replace(given, **changes))
+    assert [path.name for path in tmp_path.iterdir()] == ['network.onnx']
+
+
+def test_labels_of_another_space_are_refused(tmp_path):
+    labels = write_robot(tmp_path / 'robot')   # three classes
+    file = write_foreign(tmp_path / 'network.onnx', 'labels')
+    with pytest.raises(ConfigError, match=r'the output labels has the label \d+, but robot has 3 '
+                                          'classes, 0 to 2'):
+        import_model(options(tmp_path, file, labels=str(labels)))
+
+
+@pytest.mark.parametrize('damage', ['truncated', 'no external data', 'uint8 input', 'two inputs'])
+def test_files_that_are_no_such_network(tmp_path, damage):
+    file = write_foreign(tmp_path / 'network.onnx', external=damage == 'no external data')
+    if damage == 'truncated':
+        file.write_bytes(file.read_bytes()[:200])
+    elif damage == 'no external data':
+        file.with_name('network.onnx.data').unlink()
+    else:
+        model = onnx.load(file)
+        if damage == 'two inputs':
+            model.graph.input.append(onnx.helper.make_tensor_value_info('scale', 1, [1]))
+        else:
+            model.graph.input[0].name = 'bytes'
+            model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.UINT8
+            model.graph.node.insert(0, onnx.helper.make_node('Cast', ['bytes'], ['images'], to=1))
+        onnx.save(model, file)
+    words = {'uint8 input': r'takes tensor\(uint8\) of shape .*: wanted are float32 or float16',
+             'two inputs': r'has 2 inputs \(images, scale\): wanted is one'}
+    with pytest.raises(ConfigError, match=words.get(damage, 'ONNX Runtime cannot load')):
+        import_model(options(tmp_path, file))
+    assert not (tmp_path / 'model').exists()
+
+
+def test_a_folder_that_is_there_is_kept(tmp_path):
+    file = write_foreign(tmp_path / 'network.onnx')
+    (tmp_path / 'model').mkdir()
+    import_model(options(tmp_path, file))     # an empty one is as good as none
+    before = (tmp_path / 'model' / 'card.yaml').read_text()
+    with pytest.raises(ConfigError, match='model is there already: remove it, or name another'):
+        import_model(options(tmp_path, file, name='other'))
+    assert (tmp_path / 'model' / 'card.yaml').read_text() == before
+
+
+@pytest.mark.parametrize('gives', ['logits', 'channel'])
+def test_it_goes_through_every_command(tmp_path, gives, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_foreign(tmp_path / 'network.onnx', gives, shape=(1, 3, 96, 128))
+    assert cli.main(['import', 'network.onnx', '--labels', 'camvid', '--size', '96x128', '--mean',
+                     '0.4,0.5,0.3', '--std', '0.25,0.2,0.3']) == 0
+    told = capsys.readouterr().out
+    kind = 'logits' if gives == 'logits' else 'labels, so there is no confidence'
+    assert f'it takes 96x128 only and one image at a time, and gives {kind}\n' in told
+    assert 'the first frame of synthetic:11:1: ' in told
+    assert told.endswith('written: network\n')
+    model = ['--model', './network', '--backend', 'onnxruntime']
+    assert cli.main(['eval', 'synthetic:11:2', *model, '--json', 'run.json', '--report',
+                     'run.html']) == 0
+    result = json.loads((tmp_path / 'run.json').read_text())
+    assert (result['model'], result['frames']) == ('network', 2)
+    assert (result['calibration'] is None) == (gives == 'channel')
+    assert cli.main(['predict', 'synthetic:11:2', *model, '--out', 'labelled']) == 0
+    assert len(list((tmp_path / 'labelled' / 'labels').iterdir())) == 2
+    assert cli.main(['bench', *model, '--rounds', '1', '--batch', '2']) == 0
+    capsys.readouterr()
+    for line, words in ([['eval', 'synthetic:11:1', '--model', './network', '--size', '128x160'],
+                         'network runs at 96x128 only'],
+                        [['predict', 'synthetic:11:1', '--model', './network', '--out', 'x',
+                          '--backend', 'torch'], 'was imported as an ONNX file'],
+                        [['export', './network', '--to', 'onnx'], 'is one already'],
+                        [['bench', '--model', './network', '--size', '128x160'],
+                         'network runs at 96x128 only']):
+        assert cli.main(line) == 2
+        assert words in capsys.readouterr().err
