@@ -14,7 +14,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 IN_SHARE = ('config/labels/camvid.yaml', 'config/fastdds_shm.xml', 'config/segment.yaml',
-            'launch/segment.launch.py', 'launch/multi_camera.launch.py', 'rviz/segment.rviz')
+            'foxglove/frm_seg_layout.json', 'launch/segment.launch.py',
+            'launch/multi_camera.launch.py', 'rviz/segment.rviz')
 
 SHARED = ('config', 'foxglove', 'models', 'msg')      # what pip installs of it
 
