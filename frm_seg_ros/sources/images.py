@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from frm_seg_ros.core.bounds import MAX_PIXELS
 from frm_seg_ros.core.encodings import decode_picture
 from frm_seg_ros.core.errors import ConfigError, FrameError
 from frm_seg_ros.core.frame import Frame
@@ -126,7 +127,10 @@ class ImageFiles:
 
 
 class Video:
-    """Frames of a video file.
+    """Frames of a video file, stamped as the container tells, the first with 0.
+
+    Phones and screen recorders leave uneven gaps. A frame whose time the container does not tell
+    follows the one before it at `rate_hz`.
 
     Attributes:
         label_space: None: there is no truth.
@@ -154,6 +158,11 @@ class Video:
         if not capture.isOpened():
             raise ConfigError(f'{self.path} is no video that OpenCV can open: record it again or '
                               'convert it')
+        height, width = (int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_HEIGHT,
+                                                           cv2.CAP_PROP_FRAME_WIDTH))
+        if height * width > MAX_PIXELS:
+            raise ConfigError(f'{self.path} declares frames of {height}x{width}, wanted at most '
+                              f'{MAX_PIXELS >> 20} Mi pixels: make it smaller')
         return capture
 
     def __len__(self) -> int:
@@ -162,13 +171,20 @@ class Video:
 
     def __iter__(self) -> Iterator[Frame]:
         """Decode one frame after another; warn when the video ends before its declared end."""
-        capture, index = self._open(), 0
+        capture, index, first_ns, stamp_ns = self._open(), 0, 0, 0
         try:
             while True:
                 ok, image = capture.read()
                 if not ok:
                     break
-                yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), stamp_of(index, self.rate_hz))
+                time_ns = round(capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6)
+                if index == 0:
+                    first_ns = time_ns
+                elif time_ns - first_ns > stamp_ns:
+                    stamp_ns = time_ns - first_ns
+                else:
+                    stamp_ns += stamp_of(1, self.rate_hz)
+                yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), stamp_ns)
                 index += 1
         finally:
             capture.release()

@@ -1,6 +1,8 @@
 """Folders of images and videos, by value."""
 from __future__ import annotations
 
+import struct
+
 import cv2
 import numpy as np
 import pytest
@@ -64,6 +66,30 @@ def test_video(tmp_path, suffix, code):
         for index, frame in enumerate(frames):
             difference = frame.image.reshape(-1, 3).mean(0) - flat(index)[0, 0]
             assert np.abs(difference).max() < 12, index     # lossy; neighbours differ by 20
+
+
+def test_uneven_gaps_of_a_video_are_kept(tmp_path):
+    """As phones write them: three frames 100 ms apart, then three 400 ms apart."""
+    path = tmp_path / 'phone.mp4'
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 10, (64, 48))
+    for index in range(6):
+        writer.write(flat(index))
+    writer.release()
+    content = bytearray(path.read_bytes())
+    # ISO 14496-12: stts holds (count, distance) of samples; its one row becomes two, 8 bytes more
+    # in it and in all boxes around it. They lie behind the frames, whose places stay. The edit
+    # list, which would cut the longer video, becomes a box that is skipped.
+    place = content.index(b'stts')
+    rows, count, distance = struct.unpack('>III', content[place + 8:place + 20])
+    assert (rows, count) == (1, 6) and content.index(b'mdat') < content.index(b'moov')
+    content[place + 8:place + 20] = struct.pack('>IIIII', 2, 3, distance, 3, 4 * distance)
+    for box in (b'moov', b'trak', b'mdia', b'minf', b'stbl', b'stts'):
+        start = content.index(box) - 4
+        (size,) = struct.unpack('>I', content[start:start + 4])
+        content[start:start + 4] = struct.pack('>I', size + 8)
+    path.write_bytes(content.replace(b'edts', b'free'))
+    frames = list(open_images(str(path)))
+    assert [frame.stamp_ns // 10**6 for frame in frames] == [0, 100, 200, 300, 700, 1100]
 
 
 def test_video_cut_off(tmp_path, caplog):
