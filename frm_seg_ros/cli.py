@@ -173,9 +173,11 @@ def _add_bag_options(group: argparse._ArgumentGroup) -> None:
     def add(flag: str, dest: str, metavar: str, text: str, **more: Any) -> None:
         group.add_argument(flag, dest=dest, metavar=metavar, help=text,
                            default=argparse.SUPPRESS, **more)
-    add('--topic', 'topic', 'TOPIC', 'of the images (default: the only one)')
+    add('--topic', 'topic', 'TOPIC', 'of the images; give several for several cameras (default: '
+        'the only one)', action='append')
     add('--truth-topic', 'truth_topic', 'TOPIC',
-        'of the true labels (default: the one that ends in label_image, labels or truth)')
+        'of the true labels, one a camera (default: the only one that ends in label_image, labels '
+        'or truth)', action='append')
     add('--truth-dir', 'truth_dir', 'DIR', 'folder of PNG files with the true labels')
     add('--truth-by', 'truth_by', 'HOW',
         'match those files by stamp (NANOSECONDS.png or SECONDS_NANOSECONDS.png) or by order '
@@ -185,11 +187,15 @@ def _add_bag_options(group: argparse._ArgumentGroup) -> None:
     add('--truth-coding', 'truth_coding', 'CODING',
         'pixels hold train-ids, ids or colors (default: train-ids)')
     add('--truth-space', 'truth_space', 'SPACE', 'label space (default: as the bag tells)')
+    group.add_argument('--resize-labels', action='store_true', default=argparse.SUPPRESS,
+                       help='bring label images of another size than their image to it, by the '
+                            'nearest pixel')
     add('--start', 'start_s', 'SECONDS', "from here on, after the bag's start", type=float)
     add('--end', 'end_s', 'SECONDS', "up to here, exclusive, after the bag's start", type=float)
     add('--stride', 'stride', 'N', 'every N-th image (default: 1)', type=int)
     add('--predictions', 'predictions', 'TOPIC',
-        'score the label images recorded there; no model is used')
+        'score the label images recorded there, one topic a camera; no model is used',
+        action='append')
     add('--predictions-coding', 'predictions_coding', 'CODING', 'as --truth-coding')
     add('--predictions-space', 'predictions_space', 'SPACE', "label space (default: the truth's)")
 
@@ -228,7 +234,9 @@ def _bag_options(args: argparse.Namespace) -> Any:
 
     from frm_seg_ros.sources.bag_options import BagOptions
     names = {field.name for field in fields(BagOptions)}
-    return BagOptions(**{key: value for key, value in vars(args).items() if key in names})
+    told = {key: value for key, value in vars(args).items() if key in names}
+    return BagOptions(**{key: ','.join(value) if isinstance(value, list) else value
+                         for key, value in told.items()})
 
 
 def _add_report(commands: argparse._SubParsersAction) -> None:
@@ -302,11 +310,14 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
     parser.add_argument('--check', metavar='SOURCE', default='synthetic:11:2',
                         help='frames on which the export must agree with torch '
                              '(default: %(default)s)')
+    parser.add_argument('--size', action='append', type=_size, metavar='HxW',
+                        help="size at which it must agree; give several (default: the model's, "
+                             'and a smaller, odd one)')
 
 
 def _export(args: argparse.Namespace) -> None:
     from frm_seg_ros.tools.export import export_model
-    print(f'written: {export_model(args.model, args.out, args.check)}')
+    print(f'written: {export_model(args.model, args.out, args.check, args.size or ())}')
 
 
 def _add_import(commands: argparse._SubParsersAction) -> None:

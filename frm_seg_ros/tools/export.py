@@ -4,7 +4,9 @@ from __future__ import annotations
 import json
 import struct
 import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,11 +18,13 @@ from onnx import TensorProto, helper
 from frm_seg_ros.backends.base import BACKENDS, Backend
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.files import atomic_path, sha256
+from frm_seg_ros.core.frame import Frame
 from frm_seg_ros.core.label_space import LABELS
 from frm_seg_ros.core.model_card import ONNX, WEIGHTS, ModelCard
 from frm_seg_ros.core.plugins import load_plugin
 from frm_seg_ros.core.resize import resize_image
 from frm_seg_ros.network.weights import load_network
+from frm_seg_ros.segmenter import PLAIN, SMALLEST, network_sizes
 from frm_seg_ros.sources.base import open_source
 
 OPSET = 17
@@ -32,23 +36,27 @@ LARGEST_CONFIDENCE_STEP = 1
 _ELEMENT_TYPES = {'F16': TensorProto.FLOAT16, 'F32': TensorProto.FLOAT}
 
 
-def export_model(model: str | Path, out: str | Path | None, check_source: str) -> Path:
+def export_model(model: str | Path, out: str | Path | None, check_source: str,
+                 sizes: Sequence[tuple[int, int]] = ()) -> Path:
     """Write `model.onnx` beside a model's weights and add it to the card.
 
     The file holds the graph only; its weights are those of `weights.safetensors`. It takes
     (N, 3, H, W) float32 of any size and gives logits at stride 4. It is written only if ONNX
-    Runtime agrees with torch on the frames of `check_source` at three sizes.
+    Runtime agrees with torch on every frame of `check_source` at every size of `sizes`.
 
     Args:
         model: name or folder of a model with weights.
         out: folder for a copy of the model with the export; the model's own when None.
-        check_source: frames to compare on, such as `synthetic:11:2`.
+        check_source: frames to compare on, such as `camvid:ROOT:val`.
+        sizes: (height, width) of the network to compare at; where there are none, that of the
+            card and a smaller, odd one.
 
     Returns:
         The folder of the exported model.
 
     Raises:
-        ConfigError: if the model has no weights, or the export disagrees with torch.
+        ConfigError: if the model has no weights, or the export disagrees with torch; nothing is
+            written then.
     """
     card = ModelCard.load(model)
     if card.imported:
@@ -62,7 +70,8 @@ def export_model(model: str | Path, out: str | Path | None, check_source: str) -
         _copy_files(card, kept, draft)
         onnx.save(to_onnx(card), draft / ONNX)
         files = {**{name: card.files[name] for name in kept}, ONNX: sha256(draft / ONNX)}
-        compare(replace(card, folder=draft, files=files), check_source)
+        compare(replace(card, folder=draft, files=files), check_source,
+                sizes or (card.input_size, _odd_size(card.input_size)))
         if folder.resolve() != card.folder.resolve():
             _copy_files(card, kept, folder)
         _copy(draft / ONNX, folder / ONNX)
@@ -124,32 +133,58 @@ def _point_into(graph: onnx.GraphProto, weights: Path) -> None:
     graph.node.extend(nodes)
 
 
-def compare(card: ModelCard, check_source: str) -> None:
-    """Hold ONNX Runtime against torch on real frames, at the card's size and two others.
+def _odd_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Give three quarters of a size, made odd: no stride of the network divides it."""
+    height, width = (max(3 * side // 4, SMALLEST) | 1 for side in size)
+    return height, width
+
+
+def compare(card: ModelCard, check_source: str, sizes: Sequence[tuple[int, int]]) -> None:
+    """Hold ONNX Runtime against torch, both in float32, on every frame at every size.
+
+    Labels and confidence are compared at the size of the frames, two of which make a batch.
 
     Raises:
-        ConfigError: if labels agree on less than 99.9 % of the pixels, or confidence differs by
-            more than 1 of 255.
+        ConfigError: if there is no frame, a size is out of range, labels agree on less than
+            99.9 % of a frame's pixels, or confidence differs by more than 1 of 255.
     """
-    frames = list(open_source(check_source))
-    height, width = card.input_size
-    reference, exported = (load_plugin('backend', name, BACKENDS)(card, 'cpu')
+    for size in sizes:
+        network_sizes(size, PLAIN)
+    frames = 0
+    reference, exported = (load_plugin('backend', name, BACKENDS)(card, 'cpu', 'float32')
                            for name in ('torch', 'onnxruntime'))
-    for size in ((height, width), (height * 3 // 4 + 5, width * 3 // 4 + 3), (96, 128)):
-        batch = np.stack([resize_image(frame.image, size) for frame in frames])
-        _compare_batch(reference, exported, batch)
+    for pair in _pairs(open_source(check_source)):
+        frames += len(pair)
+        for size in sizes:
+            _compare_batch(reference, exported, pair, size)
     for backend in (reference, exported):
         backend.close()
+    if not frames:
+        raise ConfigError(f'{check_source} has no frame to compare on: nothing was written, name '
+                          'another source with --check')
 
 
-def _compare_batch(reference: Backend, exported: Backend, batch: np.ndarray) -> None:
-    sizes = [batch.shape[1:3]] * len(batch)
-    for right, found in zip(reference.run(batch, sizes, True), exported.run(batch, sizes, True),
-                            strict=True):
+def _pairs(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+    remaining = iter(frames)
+    while pair := list(islice(remaining, 2)):
+        yield pair
+
+
+def _compare_batch(reference: Backend, exported: Backend, frames: Sequence[Frame],
+                   size: tuple[int, int]) -> None:
+    batch = np.stack([resize_image(frame.image, size) for frame in frames])
+    sizes = [frame.image.shape[:2] for frame in frames]
+    where = f'at {size[0]}x{size[1]}'
+    try:
+        outcome = exported.run(batch, sizes, True)
+    except Exception as error:  # the runtime raises a dozen kinds of its own
+        raise ConfigError(f'the export does not run {where}: nothing was written, please report '
+                          f'this: {error}') from error
+    for right, found in zip(reference.run(batch, sizes, True), outcome, strict=True):
         agreement = (right[0] == found[0]).mean()
         step = np.abs(right[1].astype(int) - found[1]).max()
         if agreement < LEAST_AGREEMENT or step > LARGEST_CONFIDENCE_STEP:
             raise ConfigError(
-                f'the export disagrees with torch at {batch.shape[1]}x{batch.shape[2]}: '
-                f'{agreement:.2%} of the labels are equal (wanted 99.9 %) and confidence differs '
-                f'by up to {step} (wanted 1): nothing was written, please report this')
+                f'the export disagrees with torch {where}: {agreement:.2%} of the labels are '
+                f'equal (wanted 99.9 %) and confidence differs by up to {step} (wanted 1): '
+                'nothing was written, please report this')

@@ -7,6 +7,7 @@ pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')
 
 from hand_made_network import write_hand_made  # noqa: E402
 
+from frm_seg_ros import cli  # noqa: E402
 from frm_seg_ros.core.errors import ConfigError  # noqa: E402
 from frm_seg_ros.core.model_card import ONNX, WEIGHTS, ModelCard  # noqa: E402
 from frm_seg_ros.tools import export  # noqa: E402
@@ -27,6 +28,9 @@ def test_export_to_another_folder_is_a_model_of_its_own(model, tmp_path):
     assert card.files[WEIGHTS] == ModelCard.load(model).files[WEIGHTS]
     graph = onnx.load(folder / ONNX, load_external_data=False)
     assert (graph.opset_import[0].version, graph.ir_version) == (17, 8)
+    shapes = [[side.dim_param or side.dim_value for side in value.type.tensor_type.shape.dim]
+              for value in (*graph.graph.input, *graph.graph.output)]
+    assert shapes == [['N', 3, 'H', 'W'], ['N', 11, 'h', 'w']]
     places = {entry.value for tensor in graph.graph.initializer
               for entry in tensor.external_data if entry.key == 'location'}
     assert places == {WEIGHTS}
@@ -45,22 +49,110 @@ def test_every_initializer_reads_back_as_the_tensor_of_its_name(model, tmp_path)
         assert (numpy_helper.to_array(initializer) == stored).all(), initializer.name
 
 
-def test_nothing_is_written_when_the_export_disagrees(model, tmp_path, monkeypatch):
+def negative_relu(model):
+    for node in model.graph.node:
+        if node.op_type == 'Relu':
+            node.op_type = 'Neg'
+
+
+def louder(model):
+    """Double the logits: the same labels, another confidence."""
+    add_at_the_end(model, 'Add', 'logits', 'logits')
+
+
+def of_another_size(model):
+    """Spoil the logits of images that are not 96x128 alone."""
+    add = model.graph.node.extend
+    make = onnx.helper.make_node
+    for name, dims, values in (('frm_size', [2], [96, 128]), ('frm_places', [2], [2, 3]),
+                               ('frm_true', [], [1])):
+        model.graph.initializer.append(
+            onnx.helper.make_tensor(name, onnx.TensorProto.INT64, dims, values))
+    add([make('Shape', ['images'], ['frm_shape']),
+         make('Gather', ['frm_shape', 'frm_places'], ['frm_found'], axis=0),
+         make('Equal', ['frm_found', 'frm_size'], ['frm_equal']),
+         make('Cast', ['frm_equal'], ['frm_both'], to=onnx.TensorProto.FLOAT),
+         make('ReduceProd', ['frm_both'], ['frm_sign'], axes=[0], keepdims=0)])
+    add_at_the_end(model, 'Mul', 'logits', 'frm_sign')
+
+
+def of_one_size_only(model):
+    """Fail at any other size than 96x128."""
+    model.graph.initializer.append(
+        onnx.helper.make_tensor('frm_shape', onnx.TensorProto.INT64, [4], [-1, 11, 24, 32]))
+    add_at_the_end(model, 'Reshape', 'logits', 'frm_shape')
+
+
+def of_one_image_only(model):
+    """Give both images of a batch the logits of the first."""
+    for name, value in (('frm_from', 0), ('frm_to', 1)):
+        model.graph.initializer.append(
+            onnx.helper.make_tensor(name, onnx.TensorProto.INT64, [1], [value]))
+    make = onnx.helper.make_node
+    model.graph.node.extend([
+        make('Slice', ['logits', 'frm_from', 'frm_to', 'frm_from'], ['frm_first']),
+        make('Sub', ['logits', 'logits'], ['frm_zero'])])
+    add_at_the_end(model, 'Add', 'frm_zero', 'frm_first')
+
+
+def add_at_the_end(model, operator, first, second):
+    model.graph.node.append(onnx.helper.make_node(operator, [first, second], ['frm_tampered']))
+    model.graph.output[0].name = 'frm_tampered'
+
+
+@pytest.mark.parametrize(('tamper', 'words'), [
+    (negative_relu, 'disagrees with torch at 96x128'),
+    (louder, 'disagrees with torch at 96x128: 100.00% of the labels are equal .* confidence '
+             'differs by up to [1-9]'),
+    (of_another_size, 'disagrees with torch at 73x97'),
+    (of_one_size_only, 'does not run at 73x97'),
+    (of_one_image_only, 'disagrees with torch at 96x128')])
+def test_nothing_is_written_when_the_export_disagrees(model, tmp_path, monkeypatch, tamper, words):
     original = export.to_onnx
 
     def damaged(card):
         result = original(card)
-        # A graph that loads and is wrong.
-        for node in result.graph.node:
-            if node.op_type == 'Relu':
-                node.op_type = 'Neg'
+        tamper(result)
         return result
 
     monkeypatch.setattr(export, 'to_onnx', damaged)
-    with pytest.raises(ConfigError, match='the export disagrees with torch at 96x128'):
+    before = {path.name: path.read_bytes() for path in model.iterdir()}
+    for out in (tmp_path / 'exported', None):
+        with pytest.raises(ConfigError, match=f'the export {words}.*nothing was written'):
+            export.export_model(model, out, 'synthetic:11:2')
+    assert not list(tmp_path.iterdir())
+    assert {path.name: path.read_bytes() for path in model.iterdir()} == before
+
+
+def test_the_sizes_that_are_asked_for_are_compared(model, tmp_path, monkeypatch):
+    compared = []
+    original = export._compare_batch
+
+    def note(reference, exported, frames, size):
+        compared.append((len(frames), size))
+        original(reference, exported, frames, size)
+
+    monkeypatch.setattr(export, '_compare_batch', note)
+    export.export_model(model, tmp_path / 'a', 'synthetic:11:3')
+    assert compared == [(2, (96, 128)), (2, (73, 97)), (1, (96, 128)), (1, (73, 97))]
+    compared.clear()
+    assert cli.main(['export', str(model), '--to', 'onnx', '--out', str(tmp_path / 'b'), '--check',
+                     'synthetic:11:1', '--size', '64x96', '--size', '101x77']) == 0
+    assert compared == [(1, (64, 96)), (1, (101, 77))]
+
+
+@pytest.mark.parametrize(('size', 'odd'), [((360, 480), (271, 361)), ((64, 80), (65, 65))])
+def test_the_odd_size_is_odd_and_large_enough(size, odd):
+    assert export._odd_size(size) == odd
+
+
+def test_without_frames_or_with_a_wrong_size_nothing_is_written(model, tmp_path, monkeypatch):
+    with pytest.raises(ConfigError, match='the network size is 10x10: take one from 64x64'):
+        export.export_model(model, tmp_path / 'exported', 'synthetic:11:1', [(10, 10)])
+    monkeypatch.setattr(export, 'open_source', lambda text: [])
+    with pytest.raises(ConfigError, match='synthetic:11:1 has no frame to compare on'):
         export.export_model(model, tmp_path / 'exported', 'synthetic:11:1')
-    assert not (tmp_path / 'exported').exists()
-    assert not (model / ONNX).exists()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_model_without_weights_is_refused(tmp_path):
