@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CompressedImage, Image
@@ -17,6 +18,8 @@ from frm_seg_ros.core.frame import Prediction
 from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.ros.accounting import Accounting
 from frm_seg_ros.ros.cv_bridge_probe import image_to_rgb
+from frm_seg_ros.ros.diagnostics import Input, camera_status
+from frm_seg_ros.ros.health import Health
 from frm_seg_ros.ros.mailbox import Arrival, Mailbox
 from frm_seg_ros.ros.messages import FrameReport, SegmentationStats, stats_message
 from frm_seg_ros.ros.outputs import Labelled, masked, shares
@@ -69,6 +72,7 @@ class Camera:
         self.name = name
         self.parameters = parameters
         self.accounting = Accounting()
+        self._health = Health()
         self._node = node
         self._label_space = label_space
         prefix = f'~/{name}/' if name else '~/'
@@ -88,6 +92,7 @@ class Camera:
         """Subscribe; what comes goes into the mailbox."""
         message_type, topic, self._decode = TRANSPORTS[self.parameters.transport]
         self._mailbox = mailbox
+        self._health.start(self.accounting.snapshot(), time.monotonic())
         self._subscription = ImageSubscription(
             self._node, message_type, f'{self.name}/{topic}' if self.name else topic,
             self.parameters.qos, self._on_message, self._on_lost)
@@ -97,6 +102,7 @@ class Camera:
         if self._subscription is not None:
             self._subscription.close()
             self._subscription = None
+            self._health.stop()
 
     def close(self) -> None:
         """Remove all topics; the worker has stopped."""
@@ -104,8 +110,19 @@ class Camera:
         self._node.destroy_publisher(self._stats)
         self._publishers.close()
 
+    def diagnose(self) -> DiagnosticStatus:
+        """Tell how the camera is doing."""
+        subscription = self._subscription
+        source = None if subscription is None else Input(
+            subscription.topic, subscription.publishers, subscription.reliability.name.lower())
+        return camera_status(
+            f'{self._node.get_name()}: camera {self.name}'.rstrip(), self._health,
+            self.accounting.snapshot(), source, self.parameters, time.monotonic())
+
     def _on_message(self, message: Any) -> None:
         now = time.monotonic()
+        stamp = message.header.stamp
+        self._health.arrive((stamp.sec, stamp.nanosec), now)
         self.accounting.receive()
         arrival = Arrival(message, self._age_ms(message), now)
         if not self._rate.allows(now, self.parameters.max_rate):
@@ -153,6 +170,7 @@ class Camera:
             report = FrameReport(arrival.message.header)
             watch = Stopwatch()
             image = self._decode(arrival.message)
+            self._health.see(image, taken)
             report.times_ms |= {'age': arrival.age_ms, 'pre': watch.lap_ms()}
             return Job(image, topics, parameters, arrival.monotonic, report)
         return None
@@ -164,6 +182,7 @@ class Camera:
         except Exception as error:
             self.fail(error)
         else:
+            self._health.times_ms = job.report.times_ms
             self.accounting.process()
             self._send_stats(job.report)
 
@@ -192,8 +211,10 @@ class Camera:
                        f'{type(error).__name__}: {error}')
 
     def _drop(self, reason: str, why: str) -> None:
+        now = time.monotonic()
+        self._health.error = (now, reason, why)
         self.accounting.drop(reason)
-        if self._node.context.ok() and self._quiet.allows(reason, time.monotonic()):
+        if self._node.context.ok() and self._quiet.allows(reason, now):
             of = f' of {self.name}' if self.name else ''
             self._node.get_logger().warning(f'frame{of} dropped ({reason}): {why}')
 

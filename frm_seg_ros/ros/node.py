@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import SingleThreadedExecutor
@@ -23,6 +23,7 @@ from std_srvs.srv import SetBool
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.ros import parameters as parameters_
 from frm_seg_ros.ros.camera import Camera
+from frm_seg_ros.ros.diagnostics import ERROR, engine_status, status
 from frm_seg_ros.ros.messages import LabelSpace, label_space_message
 from frm_seg_ros.ros.parameters import SPECS, NodeParameters
 from frm_seg_ros.ros.worker import Worker
@@ -187,11 +188,15 @@ class SegmentationNode(LifecycleNode):
         return response
 
     def _diagnose(self) -> None:
-        """Repeat what kept the node from starting, for as long as it does."""
+        """Tell how the engine and the cameras are doing, or what kept the node from starting."""
+        name = self.get_name()
+        found = [camera.diagnose() for camera in self._cameras.values()]
+        if self._worker is not None:
+            found.insert(0, engine_status(name, self._segmenter, self._worker.fault))
         if self._fault:
-            message = DiagnosticArray(status=[DiagnosticStatus(
-                level=DiagnosticStatus.ERROR, name=f'{self.get_name()}: start',
-                message=self._fault)])
+            found.insert(0, status(f'{name}: start', ERROR, self._fault, {}))
+        if found:
+            message = DiagnosticArray(status=found)
             message.header.stamp = self.get_clock().now().to_msg()
             self._diagnostics.publish(message)
 

@@ -80,6 +80,12 @@ class NodeParameters:
     max_age_ms: float = _parameter(
         0.0, 'A frame whose stamp is older than this is dropped; 0 sets no bound.',
         live=True, low=0.0)
+    stale_ms: float = _parameter(
+        2000.0, 'After so long without an image a camera is STALE on /diagnostics; 0 is never.',
+        live=True, low=0.0)
+    budget_ms: float = _parameter(
+        0.0, 'A frame that takes longer, from its arrival to the publication, is a WARN on '
+        '/diagnostics; 0 sets no bound.', live=True, low=0.0)
     enabled: bool = _parameter(
         True, 'False pauses: the model stays loaded and frames are dropped; see ~/enable.',
         live=True)

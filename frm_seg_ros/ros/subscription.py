@@ -35,7 +35,7 @@ class ImageSubscription:
         """
         self._node = node
         self._message_type = message_type
-        self._topic = node.resolve_topic_name(topic)
+        self.topic = node.resolve_topic_name(topic)
         self._asked = qos
         self._on_message = on_message
         self._on_lost = on_lost
@@ -45,6 +45,11 @@ class ImageSubscription:
                                         clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.reliability = self._wanted()
         self._subscription = self._subscribe()
+
+    @property
+    def publishers(self) -> int:
+        """Number of publishers that it is connected to."""
+        return self._subscription.get_publisher_count()
 
     def close(self) -> None:
         """Stop subscribing."""
@@ -56,7 +61,7 @@ class ImageSubscription:
         if self._asked != 'auto':
             return ReliabilityPolicy[self._asked.upper()]
         offers = {info.qos_profile.reliability
-                  for info in self._node.get_publishers_info_by_topic(self._topic)}
+                  for info in self._node.get_publishers_info_by_topic(self.topic)}
         if offers == {ReliabilityPolicy.RELIABLE}:
             return ReliabilityPolicy.RELIABLE
         return ReliabilityPolicy.BEST_EFFORT
@@ -82,7 +87,7 @@ class ImageSubscription:
     def _create(self, events: SubscriptionEventCallbacks) -> Any:
         policies = [QoSPolicyKind.DEPTH, QoSPolicyKind.DURABILITY]
         return self._node.create_subscription(
-            self._message_type, self._topic, self._on_message,
+            self._message_type, self.topic, self._on_message,
             QoSProfile(depth=DEPTH, reliability=self.reliability), event_callbacks=events,
             qos_overriding_options=QoSOverridingOptions(policies))
 
@@ -93,6 +98,6 @@ class ImageSubscription:
         elif not self._warned:
             self._warned = True
             self._node.get_logger().warning(
-                f'a publisher of {self._topic} offers a QoS that does not match, so nothing of it '
+                f'a publisher of {self.topic} offers a QoS that does not match, so nothing of it '
                 f'arrives: qos is {self._asked}, set it to auto or best_effort, or let the camera '
                 'publish reliable')

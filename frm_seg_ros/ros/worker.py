@@ -15,9 +15,13 @@ class Worker:
     The executor's thread only stores the newest message of each camera; a thread of our own takes
     all that is there, decodes, labels and publishes. It waits for no camera: those that have no
     new frame are not in the batch.
+
+    Attributes:
+        fault: what the engine raised at the last batch; empty when it went well.
     """
 
     def __init__(self, segmenter: Segmenter, cameras: Mapping[str, Camera]) -> None:
+        self.fault = ''
         self._segmenter = segmenter
         self._cameras = cameras
         self._mailbox = Mailbox()
@@ -54,9 +58,11 @@ class Worker:
         try:
             predictions = self._segmenter([job.image for _, job in jobs], confident)
         except Exception as error:   # whatever an engine raises: the node lives on
+            self.fault = f'{type(error).__name__}: {error}'
             for camera, _ in jobs:
                 camera.fail(error)
             return
+        self.fault = ''
         for (camera, job), prediction in zip(jobs, predictions, strict=True):
             job.report.batch = len(jobs)
             camera.finish(job, prediction)
