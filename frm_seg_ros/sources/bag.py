@@ -11,7 +11,7 @@ import numpy as np
 from frm_seg_ros.core.errors import ConfigError, FrameError
 from frm_seg_ros.core.frame import Frame
 from frm_seg_ros.sources.bag_file import Bag
-from frm_seg_ros.sources.bag_images import Drops, message_to_rgb
+from frm_seg_ros.sources.bag_images import Drops, StampOrder, message_to_rgb
 from frm_seg_ros.sources.bag_labels import (
     StampedFiles,
     StampedMessages,
@@ -35,7 +35,21 @@ _RATE_FRAMES = 21
 
 
 def open_bag(text: str, options: BagOptions = BagOptions()) -> BagSource:   # noqa: B008  frozen
-    """Open `PATH`, or `PATH#/image/topic` or `PATH#/image/topic#/truth/topic`.
+    """Open one camera of a bag.
+
+    Args:
+        text: as for `told_of_bag`.
+        options: what else is wanted.
+
+    Raises:
+        ConfigError: if there is no bag or nothing of it can be read, if it has no such topic, or
+            if there are several to choose from; lists them.
+    """
+    return BagSource(*told_of_bag(text, options))
+
+
+def told_of_bag(text: str, options: BagOptions) -> tuple[str, BagOptions]:
+    """Split `PATH`, or `PATH#/image/topic` or `PATH#/image/topic#/truth/topic`.
 
     Without topics the bag must have one image topic, and at most one truth topic: an Image topic
     whose name ends as TRUTH_ENDINGS.
@@ -44,9 +58,11 @@ def open_bag(text: str, options: BagOptions = BagOptions()) -> BagSource:   # no
         text: as above; its topics are those of the options, told in another way.
         options: what else is wanted.
 
+    Returns:
+        The path, and the options with the topics.
+
     Raises:
-        ConfigError: if there is no bag or nothing of it can be read, if it has no such topic, or
-            if there are several to choose from; lists them.
+        ConfigError: if it names too many topics, or others than the options.
     """
     path, *topics = text.split('#/')
     if len(topics) > 2:
@@ -57,7 +73,7 @@ def open_bag(text: str, options: BagOptions = BagOptions()) -> BagSource:   # no
         if getattr(options, name) not in ('', topic):
             raise ConfigError(f'{text!r} names the topic {topic}, an option '
                               f'{getattr(options, name)}: name one of them')
-    return BagSource(path, replace(options, **told))
+    return path, replace(options, **told)
 
 
 class BagSource:
@@ -84,11 +100,12 @@ class BagSource:
         self.label_space = self.predictions_space = None
         if self.truth_topic or options.truth_dir:
             self.label_space = find_label_space(self.bag, options.truth_space)
-            self._truth_coding = LabelCoding(options.truth_coding, self.label_space)
+            self._truth_coding = LabelCoding(options.truth_coding, self.label_space,
+                                             options.resize_labels)
         if options.predictions:
             self.predictions_space = find_predictions_space(self.bag, options, self.label_space)
-            self._predictions_coding = LabelCoding(options.predictions_coding,
-                                                   self.predictions_space)
+            self._predictions_coding = LabelCoding(
+                options.predictions_coding, self.predictions_space, options.resize_labels)
         self.rate_hz = self._find_rate()
         self._chosen = _Chosen(self.bag, self.image_topic, options)
         self._check_folder()
@@ -100,14 +117,15 @@ class BagSource:
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames in the order of the images; holds one, and WINDOW label images.
 
-        Images that cannot be converted are left out, with one warning a reason.
+        Images that cannot be converted are left out, with one warning a reason. Another warning
+        counts the stamps that go back.
 
         Raises:
             ConfigError: if a label image has another size than its image, or values out of the
                 label space.
         """
         find_truth = self._truth_finder()
-        drops = Drops(self.bag.path)
+        drops, order = Drops(self.bag.path), StampOrder(self.bag.path, self.image_topic)
         for index, image in self._chosen.images():
             try:
                 rgb = message_to_rgb(image)
@@ -115,8 +133,10 @@ class BagSource:
             except FrameError as error:
                 drops.add(error)
                 continue
+            order.add(stamp_ns(image))
             yield Frame(rgb, stamp_ns(image), image.header.frame_id, truth)
         drops.tell()
+        order.tell()
 
     def recorded(self) -> Callable[[Frame], np.ndarray | None]:
         """Begin to read the recorded predictions.

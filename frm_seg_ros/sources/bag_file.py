@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import yaml
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
@@ -150,7 +151,8 @@ def _storage_files(path: Path) -> list[Path]:
         return sorted(files, key=lambda file: (len(file.name), file.name))
     if not path.is_file() or path.suffix not in STORAGES:
         what = 'no bag that can be read' if path.exists() else 'not there'
-        raise ConfigError(f'{path} is {what}: name a rosbag2 folder, or a .mcap or .db3 file')
+        raise ConfigError(f'{path} is {what}: name a rosbag2 folder, or a .mcap or .db3 file that '
+                          'is not compressed as a whole')
     return [path]
 
 
@@ -162,6 +164,7 @@ def _opened(path: Path) -> Iterator[tuple[list[Reader], dict[str, None]]]:
         try:
             readers = [stack.enter_context(Reader(path))]
         except Exception as error:      # noqa: BLE001  rosbags raises what the bytes lead it into
+            _check_compression(path)
             _note(damage, error)
             opened = [_open_damaged(file, stack, damage) for file in _storage_files(path)]
             readers = [reader for reader in opened if reader]
@@ -171,8 +174,27 @@ def _opened(path: Path) -> Iterator[tuple[list[Reader], dict[str, None]]]:
         yield readers, damage
 
 
+def _check_compression(path: Path) -> None:
+    """Make sure that the metadata, where they can be read, tell no compression but zstd.
+
+    Raises:
+        ConfigError: if they do.
+    """
+    try:
+        text = (path / 'metadata.yaml').read_text(encoding='utf-8')
+        told = yaml.safe_load(text)['rosbag2_bagfile_information']['compression_format']
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        return
+    if told and told != 'zstd':
+        raise ConfigError(f'the bag {path} is compressed as {told!r}, wanted zstd or none: '
+                          'convert it with ros2 bag convert')
+
+
 def _open_damaged(file: Path, stack: ExitStack, damage: dict[str, None]) -> Reader | None:
     """Open one storage file, else what is whole of it, else nothing."""
+    if file.suffix not in STORAGES:
+        damage[f'{file.name} is compressed, of which only metadata.yaml can tell'] = None
+        return None
     try:
         return stack.enter_context(Reader(file))
     except Exception as error:      # noqa: BLE001

@@ -49,3 +49,26 @@ class Drops:
         """Warn of every reason."""
         for line in self.lines():
             _log.warning('images of the bag %s left out: %s', self._path, line)
+
+
+class StampOrder:
+    """Count of the images whose stamp is not later than that of the one before."""
+
+    def __init__(self, path: Path, topic: str) -> None:
+        """Begin with none; bag and topic are for the warning."""
+        self._where = f'{topic} in the bag {path}'
+        self._last: int | None = None
+        self._back: list[int] = []
+
+    def add(self, stamp_ns: int) -> None:
+        """Look at the next stamp."""
+        if self._last is not None and stamp_ns <= self._last:
+            self._back.append(stamp_ns)
+        self._last = stamp_ns
+
+    def tell(self) -> None:
+        """Warn of them."""
+        if self._back:
+            _log.warning('stamps of %s do not increase at %d images, the first at %d ns: the '
+                         'images were used in the order of the recording', self._where,
+                         len(self._back), self._back[0])

@@ -14,8 +14,8 @@ class BagOptions:
     """Everything that can be told about a bag; what is not told is found or left out.
 
     Attributes:
-        topic: of the images.
-        truth_topic: of the label images that are the truth.
+        topic: of the images; those of several cameras with commas between them.
+        truth_topic: of the label images that are the truth; one a camera, in their order.
         truth_dir: folder of label images, in place of a topic.
         truth_by: how those files are matched: `stamp`, told by their names, or `order`.
         tolerance_s: by how many seconds at most such a name may differ from the image's stamp.
@@ -23,8 +23,11 @@ class BagOptions:
         truth_space: name or YAML file of the truth's label space; the bag's own where empty.
         start_s: leave out images recorded before; seconds from the bag's start.
         end_s: leave out images recorded then or later; None for the end of the bag.
+        resize_labels: bring label images of another size than their image to it, by the nearest
+            pixel.
         stride: use every `stride`-th of the images that are left, from the first on.
-        predictions: topic of recorded label images, to be scored in place of a model's.
+        predictions: topic of recorded label images, to be scored in place of a model's; one a
+            camera, as truth_topic.
         predictions_coding: as truth_coding.
         predictions_space: as truth_space; that of the truth where empty.
 
@@ -39,6 +42,7 @@ class BagOptions:
     tolerance_s: float = 0.0
     truth_coding: str = 'train-ids'
     truth_space: str = ''
+    resize_labels: bool = False
     start_s: float = 0.0
     end_s: float | None = None
     stride: int = 1

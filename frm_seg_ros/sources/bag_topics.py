@@ -82,6 +82,9 @@ def find_camera_info(bag: Bag, image_topic: str) -> str | None:
 
 
 def _only(bag: Bag, what: str, names: Collection[str]) -> str:
+    if not any(topic.count for topic in bag.topics.values()):
+        raise ConfigError(f'the bag {bag.path} is empty: it holds {_contents(bag)}; record it '
+                          'again')
     if len(names) != 1:
         raise ConfigError(
             f'the bag {bag.path} has {len(names)} {what} topics{": " if names else ""}'

@@ -13,7 +13,7 @@ from frm_seg_ros.sources.bag_options import BagOptions
 # Every value is a function that takes what follows the first colon of the text and gives a
 # FrameSource; USAGE is how that text looks.
 SOURCES = {
-    'bag': 'frm_seg_ros.sources.bag:open_bag',
+    'bag': 'frm_seg_ros.sources.bag_cameras:open_bags',
     'bdd100k': 'frm_seg_ros.sources.bdd100k:open_bdd100k',
     'camvid': 'frm_seg_ros.sources.camvid:open_camvid',
     'cityscapes': 'frm_seg_ros.sources.cityscapes:open_cityscapes',

@@ -4,6 +4,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import cv2
 import numpy as np
 
 from frm_seg_ros.core.errors import ConfigError
@@ -22,6 +23,8 @@ class LabelCoding:
     Attributes:
         coding: one of CODINGS.
         space: the label space; None where nobody told it, which is enough for train ids only.
+        resize: whether label images of another size than their image are brought to it, each
+            pixel getting the label of the nearest one.
 
     Raises:
         ConfigError: if the coding is unknown or needs a label space, or classes share a colour.
@@ -29,6 +32,7 @@ class LabelCoding:
 
     coding: str
     space: LabelSpace | None
+    resize: bool = False
 
     def __post_init__(self) -> None:
         if self.coding not in CODINGS:
@@ -83,8 +87,14 @@ class LabelCoding:
         Raises:
             ConfigError: if it differs in form or size, or has values or colours of no label.
         """
+        if picture.shape[:2] != size and not self.resize:
+            raise ConfigError(f'{name} is {picture.shape[0]}x{picture.shape[1]}, its image is '
+                              f'{size[0]}x{size[1]}: both must have one size, or tell to resize '
+                              'labels by --resize-labels')
         if self.in_color:
             picture = self._from_colors(picture, name)
+        if picture.shape[:2] != size:
+            picture = cv2.resize(picture, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         check_truth(picture, size, range(255) if self.in_color else self._values, name)
         return self.space.to_train_id.take(picture) if self.coding == 'ids' else picture
 

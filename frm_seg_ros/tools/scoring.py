@@ -13,6 +13,7 @@ from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.segmenter import Segmenter
 from frm_seg_ros.sources.base import FrameSource
 from frm_seg_ros.tools.evaluation import Evaluation
+from frm_seg_ros.tools.label_hash import hash_image
 from frm_seg_ros.tools.progress import track
 from frm_seg_ros.tools.subject import label_frame
 
@@ -79,7 +80,8 @@ def score(source: FrameSource, predict: Callable[[Frame], Prediction | None],
             evaluation.flicker.update(frame, labels)
         else:
             evaluation.add(frame, labels, prediction.confidence,
-                           prediction.times_ms if warm else None)
+                           prediction.times_ms if warm else None,
+                           hash_image(prediction.labels))
             scored.places.append(place)
         warm = True     # the first image takes longer on every runtime
     return scored
@@ -91,6 +93,9 @@ def check_scored(frames: int, unmatched: Mapping[str, int]) -> None:
     Raises:
         ConfigError: if none was; tells how many were left out, and why.
     """
+    if not frames and not any(unmatched.values()):
+        raise ConfigError('the source gave no frame that can be used, so that nothing can be '
+                          'scored: the warnings tell why')
     if not frames:
         raise ConfigError('no frame of the source has a truth and a prediction, so that nothing '
                           f'can be scored: {unmatched["truth"]} have no truth, '

@@ -3,12 +3,13 @@ from __future__ import annotations
 
 import logging
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
-from rosbags.rosbag2 import StoragePlugin, Writer
+from bag_messages import IMAGE, compressed, image, string, write
 
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.label_message import label_space_fields
@@ -19,49 +20,8 @@ from frm_seg_ros.sources.bag_options import BagOptions
 from frm_seg_ros.sources.bag_topics import LABEL_SPACE, find_image_topics, find_topics
 from frm_seg_ros.sources.base import open_source
 
-IMAGE = 'sensor_msgs/msg/Image'
-COMPRESSED = 'sensor_msgs/msg/CompressedImage'
-STRING = 'std_msgs/msg/String'
 MS = 10**6
 SUFFIX = {'mcap': 'mcap', 'sqlite3': 'db3'}
-
-
-def header(stamp_ns, frame_id='front'):
-    types = typestore().types
-    stamp = types['builtin_interfaces/msg/Time'](sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
-    return types['std_msgs/msg/Header'](stamp=stamp, frame_id=frame_id)
-
-
-def image(stamp_ns, array, encoding='rgb8', **changes):
-    fields = {'header': header(stamp_ns), 'height': array.shape[0], 'width': array.shape[1],
-              'encoding': encoding, 'is_bigendian': 0, 'step': array[0].size,
-              'data': array.reshape(-1), **changes}
-    return typestore().types[IMAGE](**fields)
-
-
-def compressed(stamp_ns, array):
-    data = cv2.imencode('.png', cv2.cvtColor(array, cv2.COLOR_RGB2BGR))[1].reshape(-1)
-    return typestore().types[COMPRESSED](header=header(stamp_ns), format='png', data=data)
-
-
-def string(text):
-    return typestore().types[STRING](data=text)
-
-
-def write(path, messages, storage='mcap', empty=()):
-    """Write (topic, time of recording, message); a message may be raw bytes of an Image."""
-    with Writer(path, version=8, storage_plugin=StoragePlugin[storage.upper()]) as writer:
-        connections = {}
-        for topic, msgtype in empty:
-            connections[topic] = writer.add_connection(topic, msgtype, typestore=typestore())
-        for topic, time_ns, message in messages:
-            raw = isinstance(message, bytes)
-            msgtype = IMAGE if raw else message.__msgtype__
-            if topic not in connections:
-                connections[topic] = writer.add_connection(topic, msgtype, typestore=typestore())
-            data = message if raw else typestore().serialize_cdr(message, msgtype)
-            writer.write(connections[topic], time_ns, data)
-    return path
 
 
 def pictures(count, size=(6, 8)):
@@ -191,7 +151,7 @@ def test_unknown_topics(tmp_path, topics, message):
 @pytest.mark.parametrize('empty', [(), [('/cam/image', IMAGE)]])
 def test_empty_bag(tmp_path, storage, empty):
     path = write(tmp_path / 'bag', [], storage, empty)
-    with pytest.raises(ConfigError, match='0 image topics; one is wanted'):
+    with pytest.raises(ConfigError, match='bag is empty: it holds .*; record it again'):
         open_bag(str(path))
     assert Bag(path).duration_ns == 0
 
@@ -508,3 +468,89 @@ def test_recorded_predictions_tell_their_label_space(tmp_path):
     assert open_bag(str(path), told).predictions_space.name == 'bdd100k'
     other = BagOptions(predictions='/seg/label_image', truth_topic='/frm_seg/label_image')
     assert open_bag(str(path), other).predictions_space.name == 'camvid'
+
+
+@pytest.mark.parametrize('storage, zstd', [('mcap', 'file'), ('mcap', 'message'),
+                                           ('mcap', 'storage'), ('sqlite3', 'file'),
+                                           ('sqlite3', 'message')])
+def test_zstd(tmp_path, storage, zstd, caplog):
+    path = write(tmp_path / 'bag', drive(4), storage, zstd=zstd)
+    assert_drive(list(open_bag(str(path))), 4)
+    assert not caplog.records
+    metadata = path / 'metadata.yaml'
+    if zstd != 'storage':   # of which the metadata do not tell
+        metadata.write_text(metadata.read_text().replace('zstd', 'lz9'))
+        with pytest.raises(ConfigError, match="is compressed as 'lz9', wanted zstd or none: conv"):
+            open_bag(str(path))
+    metadata.unlink()
+    if zstd == 'file':
+        with pytest.raises(ConfigError, match=r'bag\.\w+\.zstd is compressed, of which only meta'):
+            open_bag(str(path))
+        with pytest.raises(ConfigError, match='file that is not compressed as a whole'):
+            open_bag(str(path / f'bag.{SUFFIX[storage]}.zstd'))
+    if zstd == 'storage':
+        assert_drive(list(open_bag(str(path / 'bag.mcap'))), 4)
+
+
+def test_unknown_compression_inside_a_file(tmp_path, caplog):
+    path = write(tmp_path / 'bag', drive(4), zstd='storage') / 'bag.mcap'
+    path.write_bytes(path.read_bytes().replace(b'zstd', b'lz99'))
+    assert not list(open_bag(str(path)))
+    assert len(caplog.records) == 1 and "Unsupported chunk compression 'lz99'" in caplog.text
+
+
+def test_compressed_images_of_an_unknown_format_are_counted(tmp_path, caplog):
+    picture = pictures(1)[0][0]
+    strange = compressed(stamp(1), picture)
+    strange.format, strange.data = 'h264', np.arange(40, dtype=np.uint8)
+    path = write(tmp_path / 'bag', [('/i', stamp(0), compressed(stamp(0), picture)),
+                                    ('/i', stamp(1), strange)])
+    assert stamps(open_bag(str(path))) == [0]
+    assert len(caplog.records) == 1 and 'left out: 1 (bad_' in caplog.text
+
+
+def test_stamps_that_go_back_are_counted(tmp_path, caplog):
+    """A clock that was set back: the images keep their order and their truth."""
+    made, order = pictures(8), [0, 1, 2, 3, 1, 2, 2, 9]
+    messages = [('/cam/label_space', 0, string('camvid'))]
+    for index, (number, (picture, labels)) in enumerate(zip(order, made, strict=True)):
+        messages += [('/cam/image', 10 + index, image(stamp(number), picture)),
+                     ('/seg/label_image', 20 + index, image(stamp(number), labels, 'mono8'))]
+    frames = list(open_bag(str(write(tmp_path / 'bag', sorted(messages, key=lambda m: m[1])))))
+    assert stamps(frames) == order
+    for frame, (picture, labels) in zip(frames, made, strict=True):
+        np.testing.assert_array_equal(frame.image, picture)
+        np.testing.assert_array_equal(frame.truth, labels)
+    assert len(caplog.records) == 1
+    assert f'do not increase at 2 images, the first at {stamp(1)} ns' in caplog.text
+
+
+@pytest.mark.parametrize('coding', ['train-ids', 'colors'])
+def test_labels_of_another_size_are_resized_only_when_told(tmp_path, coding):
+    space = LabelSpace.load('camvid')
+    picture, small = pictures(1)[0][0], pictures(1, (3, 4))[0][1]
+    stored = space.palette[small] if coding == 'colors' else small
+    path = str(write(tmp_path / 'bag', [
+        ('/i', 1, image(5, picture)),
+        ('/labels', 1, image(5, stored, 'rgb8' if coding == 'colors' else 'mono8'))]))
+    told = {'truth_topic': '/labels', 'truth_coding': coding, 'truth_space': 'camvid',
+            'topic': '/i'}
+    with pytest.raises(ConfigError, match='stamp 5 on /labels is 3x4, its image is 6x8: both must '
+                       'have one size, or .* by --resize-labels'):
+        list(open_bag(path, BagOptions(**told)))
+    (frame,) = open_bag(path, BagOptions(**told, resize_labels=True))
+    np.testing.assert_array_equal(frame.truth, small.repeat(2, 0).repeat(2, 1))
+
+
+def test_recorded_predictions_are_resized_only_when_told(tmp_path):
+    picture, labels = pictures(1)[0]
+    path = str(write(tmp_path / 'bag', [
+        ('/i', 1, image(5, picture)), ('/labels', 1, image(5, labels, 'mono8')),
+        ('/out', 1, image(5, labels[1::2, 1::2], 'mono8'))]))
+    told = BagOptions(topic='/i', truth_space='camvid', predictions='/out')
+    source = open_bag(path, told)
+    with pytest.raises(ConfigError, match='on /out is 3x4, its image is 6x8'):
+        source.recorded()(next(iter(source)))
+    source = open_bag(path, replace(told, resize_labels=True))
+    np.testing.assert_array_equal(source.recorded()(next(iter(source))),
+                                  labels[1::2, 1::2].repeat(2, 0).repeat(2, 1))
