@@ -7,26 +7,15 @@ from __future__ import annotations
 
 import array
 import struct
-import zlib
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 
+from frm_seg_ros.core.bounds import MAX_PIXELS
 from frm_seg_ros.core.errors import FrameError
-
-# Ours: above every camera sold today, and small enough that no message can take the memory away.
-MAX_PIXELS = 64 << 20
-
-_PNG = b'\x89PNG\r\n\x1a\n'
-_JPEG = b'\xff\xd8\xff'
-# JPEG markers (ITU T.81, table B.1): start of frame is C0..CF but for the tables DHT, JPG and DAC;
-# SOS starts the compressed data; RST0..7, SOI and TEM have no length.
-_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JPEG_SCAN = 0xDA
-_JPEG_BARE = frozenset(range(0xD0, 0xD9)) | {0x01}
-_JPEG_END = b'\xff\xd9'
+from frm_seg_ros.core.picture_header import declared_size
 
 
 @dataclass(frozen=True)
@@ -150,18 +139,22 @@ def decode_picture(content: Any, name: str, upright: bool = False) -> np.ndarray
             (JPEG holds no checksum: damage inside its compressed data that still decodes cannot
             be seen.)
     """
-    data = _buffer(content, 'bad_compressed')
-    try:
-        _check_size(*_declared_size(data), 'bad_compressed')
-        flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        image = cv2.imdecode(data, flags)
-        if image is None:
-            raise ValueError('OpenCV cannot decode it')
-    except (ValueError, IndexError, struct.error, cv2.error) as error:
-        why = 'it is cut off' if isinstance(error, (IndexError, struct.error)) else error
-        raise FrameError('bad_compressed', f'{name} ({len(data)} bytes) is no sound JPEG or PNG: '
-                                           f'{why}') from error
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    return cv2.cvtColor(_decode(content, name, flags), cv2.COLOR_BGR2RGB)
+
+
+def decode_stored(content: Any, name: str) -> np.ndarray:
+    """Decode a PNG as it is stored: (H, W) or (H, W, channels), uint8 or uint16, colours as BGR.
+
+    Args:
+        content: any contiguous buffer of the file's bytes.
+        name: what it is, for the sentence of an error.
+
+    Raises:
+        FrameError: `bad_compressed`, as `decode_picture` does; a JPEG is refused too, since its
+            loss would change labels.
+    """
+    return _decode(content, name, cv2.IMREAD_UNCHANGED, png_only=True)
 
 
 def fill_image(message: Any, image: np.ndarray, encoding: str) -> None:
@@ -189,6 +182,22 @@ def fill_image(message: Any, image: np.ndarray, encoding: str) -> None:
     data = array.array('B')
     data.frombytes(np.ascontiguousarray(image).data.cast('B'))
     message.data = data
+
+
+def _decode(content: Any, name: str, flags: int, png_only: bool = False) -> np.ndarray:
+    """Decode with OpenCV what declares a size within bounds."""
+    data = _buffer(content, 'bad_compressed')
+    try:
+        _check_size(*declared_size(data.data, png_only), 'bad_compressed')
+        image = cv2.imdecode(data, flags)
+        if image is None:
+            raise ValueError('OpenCV cannot decode it')
+    except (ValueError, IndexError, struct.error, cv2.error) as error:
+        why = 'it is cut off' if isinstance(error, (IndexError, struct.error)) else error
+        wanted = 'PNG' if png_only else 'JPEG or PNG'
+        raise FrameError('bad_compressed', f'{name} ({len(data)} bytes) is no sound {wanted}: '
+                                           f'{why}') from error
+    return image
 
 
 def _quoted(text: Any) -> str:
@@ -238,54 +247,3 @@ def _buffer(data: Any, reason: str) -> np.ndarray:
     except (TypeError, ValueError, BufferError) as error:
         raise FrameError(reason, f'image data is a {type(data).__name__} that is no plain buffer '
                                  f'of bytes: {error}') from error
-
-
-def _declared_size(data: np.ndarray) -> tuple[int, int]:
-    """Read (height, width) from the header of a JPEG or PNG and check that the file is whole.
-
-    Raises:
-        ValueError, IndexError, struct.error: if it is neither, or its structure is broken.
-    """
-    content = data.data
-    if bytes(content[:len(_PNG)]) == _PNG:
-        return _png_size(content)
-    if bytes(content[:len(_JPEG)]) == _JPEG:
-        return _jpeg_size(content)
-    raise ValueError(f'it starts with the bytes {bytes(content[:4]).hex(" ") or "(none)"}')
-
-
-def _png_size(content: memoryview) -> tuple[int, int]:
-    """Read the size from a PNG after checking every chunk's checksum up to the end (IEND)."""
-    start, kind, size = len(_PNG), b'', (0, 0)
-    while kind != b'IEND':
-        length, kind = struct.unpack_from('>I4s', content, start)
-        body = content[start + 4:start + 8 + length]
-        (checksum,) = struct.unpack_from('>I', content, start + 8 + length)
-        if zlib.crc32(body) != checksum:
-            raise ValueError(f'the checksum of its chunk {kind!r} is wrong')
-        if kind == b'IHDR':
-            width, height = struct.unpack_from('>II', body, 4)
-            size = (height, width)
-        start += 12 + length
-    return size
-
-
-def _jpeg_size(content: memoryview) -> tuple[int, int]:
-    """Read the size from a JPEG's frame header; check that its compressed data has an end."""
-    start, size = 2, (0, 0)
-    while True:
-        if content[start] != 0xFF:
-            raise ValueError(f'its byte {start} is not a marker')
-        marker = content[start + 1]
-        if marker == 0xFF or marker in _JPEG_BARE:
-            start += 1 if marker == 0xFF else 2
-            continue
-        (length,) = struct.unpack_from('>H', content, start + 2)
-        if marker in _JPEG_FRAMES:
-            size = struct.unpack_from('>HH', content, start + 5)
-        start += 2 + length
-        if marker == _JPEG_SCAN:
-            break
-    if bytes(content[start:]).rfind(_JPEG_END) < 0:
-        raise ValueError('it is cut off')
-    return size

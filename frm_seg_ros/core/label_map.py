@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from frm_seg_ros.core.bounds import read_yaml
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.files import share_dir
 from frm_seg_ros.core.label_space import IGNORE, LabelSpace
@@ -89,7 +90,7 @@ class LabelMap:
         if not file.is_file():
             raise ConfigError(_no_map(origin, target, file, folder))
         try:
-            facts = yaml.safe_load(file.read_text(encoding='utf-8'))
+            facts = read_yaml(file)
             spaces = (str(facts['from']), str(facts['to']))
             rows = tuple((str(row['from']), str(row['to'])) for row in facts['classes'])
             unmapped = tuple(map(str, facts['unmapped']))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from frm_seg_ros.core.bounds import MAX_YAML_BYTES, load_yaml, read_text
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.files import share_dir
 
@@ -130,8 +131,8 @@ class LabelSpace:
                 raise ConfigError(f'no label space is called {name}: take one of {known}, or '
                                   'name a YAML file')
         try:
-            text = path.read_text(encoding='utf-8')
-        except (OSError, UnicodeDecodeError) as error:
+            text = read_text(path, MAX_YAML_BYTES)
+        except (OSError, ValueError) as error:
             raise ConfigError(f'the label space {path} cannot be read: {error}: restore the file, '
                               'or name another') from error
         return cls.parse(text, str(path))
@@ -144,7 +145,7 @@ class LabelSpace:
             ConfigError: if it is not a label space.
         """
         try:
-            facts = yaml.safe_load(text)
+            facts = load_yaml(text)
             rows = tuple(
                 Label(str(row['name']), int(row['id']), int(row['train_id']),
                       str(row['category']), _color(row['color'])) for row in facts['labels'])

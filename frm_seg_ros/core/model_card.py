@@ -194,7 +194,8 @@ def _architecture(facts: dict[str, Any]) -> dict[str, Any]:
 
 def _files(files: dict[str, Any]) -> dict[str, str]:
     for name, digest in files.items():
-        if Path(str(name)).name != name or not re.fullmatch('[0-9a-f]{64}', str(digest)):
+        plain = Path(str(name)).name == name and name not in ('', '..')
+        if not plain or not re.fullmatch('[0-9a-f]{64}', str(digest)):
             raise ValueError(f'files has {name!r}: {digest!r}, wanted a plain file name and 64 '
                              'hexadecimal digits')
     if not {WEIGHTS, ONNX} & set(files):

@@ -52,6 +52,8 @@ def load_topic(bag: Path, topic: str, limit_mb: int) -> tuple[str, list[Recorded
         ConfigError: if the bag cannot be read, lacks the topic, or the messages exceed the limit.
     """
     from rosbags.highlevel import AnyReader, AnyReaderError
+
+    from frm_seg_ros.sources.bag_bounds import BagBoundError
     messages, size = [], 0
     try:
         with AnyReader([bag]) as reader:
@@ -65,7 +67,7 @@ def load_topic(bag: Path, topic: str, limit_mb: int) -> tuple[str, list[Recorded
                     raise ConfigError(f'{topic} in {bag} holds more than {limit_mb} MB: play a '
                                       'shorter bag, or raise --limit-mb')
                 messages.append(Recorded(time_ns, stamp_of(data), bytes(data)))
-    except AnyReaderError as error:
+    except (AnyReaderError, BagBoundError) as error:
         raise ConfigError(f'{bag} cannot be read as a bag: {error}') from error
     if not messages:
         raise ConfigError(f'{topic} in {bag} holds no message')

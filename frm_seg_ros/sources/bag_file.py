@@ -12,12 +12,12 @@ from typing import Any
 
 import yaml
 from rosbags.interfaces import Connection
-from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.files import share_dir
+from frm_seg_ros.sources.bag_bounds import Reader
 from frm_seg_ros.sources.bag_salvage import CutMcap, recover_sqlite
 
 STORAGES = {'.mcap': 'mcap', '.db3': 'sqlite3'}

@@ -7,6 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from frm_seg_ros.core.bounds import MAX_MESSAGE_BYTES
+
 # The MCAP specification: 8 bytes of magic at both ends; a record is an opcode, a length of 8 bytes
 # and that many bytes; the data section ends with DataEnd; an all-zero footer means `no summary`.
 _MAGIC = b'\x89MCAP0\r\n'
@@ -98,16 +100,25 @@ def recover_sqlite(path: Path, copy: Path) -> Path:
     with closing(sqlite3.connect(f'{path.absolute().as_uri()}?immutable=1', uri=True)) as source, \
             closing(sqlite3.connect(copy)) as target:
         source.execute('PRAGMA writable_schema=ON')     # or SQLite refuses too short a file
-        tables = source.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table' AND "
+        if hasattr(source, 'setlimit'):     # Python 3.11; before, SQLite's own limit of 1 GB holds
+            source.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_MESSAGE_BYTES)
+        tables = source.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND "
                                 "name NOT LIKE 'sqlite_%'").fetchall()
-        for name, sql in tables:
-            target.execute(sql)
-            rows = source.execute(f'SELECT * FROM "{name}"')
-            places = ', '.join('?' for _ in rows.description)
+        for (name,) in tables:
+            rows = source.execute(f'SELECT * FROM {_quoted(name)}')
+            columns = [_quoted(column) for column, *_ in rows.description]
+            # Not by the file's own SQL, which can be any statement at all.
+            target.execute(f'CREATE TABLE {_quoted(name)} ({", ".join(columns)})')
+            places = ', '.join('?' for _ in columns)
             try:
                 for row in rows:
-                    target.execute(f'INSERT INTO "{name}" VALUES ({places})', row)
+                    target.execute(f'INSERT INTO {_quoted(name)} VALUES ({places})', row)
             except sqlite3.DatabaseError:
                 continue    # the damage begins here; what came before it is kept
         target.commit()
     return copy
+
+
+def _quoted(name: str) -> str:
+    """Write a name of SQL."""
+    return '"' + name.replace('"', '""') + '"'

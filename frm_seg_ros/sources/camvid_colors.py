@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import yaml
 
+from frm_seg_ros.core.bounds import read_yaml
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.files import share_dir
 from frm_seg_ros.core.label_space import LabelSpace
@@ -27,7 +27,7 @@ class CamVidColors:
 
     def __init__(self, space: LabelSpace) -> None:
         path = share_dir() / 'config' / 'labels' / 'colors' / 'camvid.yaml'
-        facts = yaml.safe_load(path.read_text(encoding='utf-8'))
+        facts = read_yaml(path)
         train_ids = {label.name: label.train_id for label in space.labels}
         colors = np.array([row['color'] for row in facts['labels']])
         numbers = colors[:, ::-1] @ _BGR_WEIGHTS

@@ -4,10 +4,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from frm_seg_ros.core.errors import ConfigError
+from frm_seg_ros.core.encodings import decode_stored
+from frm_seg_ros.core.errors import ConfigError, FrameError
 from frm_seg_ros.core.label_space import IGNORE, LabelSpace
 
 
@@ -40,13 +40,9 @@ def read_label_image(path: Path) -> np.ndarray:
         ConfigError: if it cannot be read or decoded.
     """
     try:
-        content = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
+        return decode_stored(path.read_bytes(), str(path))
+    except (OSError, FrameError) as error:
         raise ConfigError(f'{error}: restore the label image') from error
-    labels = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
-    if labels is None:
-        raise ConfigError(f'{path} cannot be decoded: restore the label image')
-    return labels
 
 
 def check_truth(truth: np.ndarray, size: tuple[int, int], values: Iterable[int],

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from frm_seg_ros.core.bootstrap import LEVEL, difference_interval
+from frm_seg_ros.core.bounds import read_json
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.files import atomic_path
 from frm_seg_ros.tools.report_page import facts, page, section, table, tiles
@@ -83,7 +84,7 @@ def read_runs(paths: Sequence[str | Path]) -> list[Run]:
 
 def _read_run(letter: str, path: str) -> Run:
     try:
-        result = json.loads(Path(path).read_text(encoding='utf-8'))
+        result = read_json(path)
         known = result['per_frame']
         counts = np.array([known['intersection'], known['union']], np.int64)
         stamps = np.array(known['stamp_ns'], np.int64)

@@ -10,6 +10,7 @@ import onnx
 import torch
 import yaml
 
+from frm_seg_ros.core.bounds import load_yaml
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.files import atomic_path, sha256
 from frm_seg_ros.core.label_space import IGNORE, LABELS, Label, LabelSpace
@@ -65,7 +66,7 @@ def _architecture(text: str) -> dict[str, Any]:
     for change in changes:
         key, _, value = change.partition('=')
         try:
-            found = yaml.safe_load(value)
+            found = load_yaml(value)
         except yaml.YAMLError:
             key = ''
         if key not in architecture:

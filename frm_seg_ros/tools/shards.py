@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from frm_seg_ros.core.bounds import read_json
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.frame import Frame
 from frm_seg_ros.core.label_space import Label, LabelSpace
@@ -114,7 +115,7 @@ def read_part(path: str | Path) -> dict[str, Any]:
         ConfigError: if it cannot be read, or holds no part.
     """
     try:
-        part = json.loads(Path(path).read_text(encoding='utf-8'))
+        part = read_json(path)
         if not isinstance(part['shard'], dict) or not isinstance(part['scored'], list):
             raise ValueError('it holds something else')
     except (OSError, TypeError, ValueError, KeyError) as error:

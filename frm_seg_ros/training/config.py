@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from frm_seg_ros.core.bounds import load_yaml, read_yaml
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.network.segmentation import VARIANTS
 
@@ -125,13 +126,13 @@ class TrainingConfig:
                 a wrong value.
         """
         try:
-            facts = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
+            facts = read_yaml(path)
             for override in overrides:
                 key, equals, value = override.partition('=')
                 if not equals:
                     raise ConfigError(f'{override!r} is no override: write key=value')
-                facts[key] = yaml.safe_load(value)
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
+                facts[key] = load_yaml(value)
+        except (OSError, yaml.YAMLError, TypeError) as error:
             raise ConfigError(f'{path} is not a training configuration: {error}') from error
         names = {item.name for item in fields(cls)}
         if set(facts) != names:

@@ -119,8 +119,8 @@ def set_some(labels):
 
 
 @pytest.mark.parametrize('kind, change, message', [
-    ('labels', damage(b''), 'cannot be decoded'),
-    ('labels', damage(b'no picture'), 'cannot be decoded'),
+    ('labels', damage(b''), 'is no sound PNG'),
+    ('labels', damage(b'no picture'), 'is no sound PNG'),
     ('labels', repaint(set_some), '3 pixels of value 11, 200, wanted ids of the label space or'),
     ('labels', repaint(lambda labels: labels[:-1]), 'is 11x16, its image is 12x16'),
     ('labels', repaint(lambda labels: cv2.merge([labels] * 3)), 'wanted one channel of 8 bits'),
