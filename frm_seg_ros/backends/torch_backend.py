@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from frm_seg_ros.backends.base import Labels
+from frm_seg_ros.backends.torch_graphs import Recordings
+from frm_seg_ros.backends.torch_half import HALVES, lower_precision
 from frm_seg_ros.core.decode import decode
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.model_card import ModelCard
@@ -18,7 +20,12 @@ from frm_seg_ros.network.weights import load_network
 
 
 class TorchBackend:
-    """The network itself, float32; see `base.Backend`."""
+    """The network itself; see `base.Backend`.
+
+    On a CUDA device images go up and labels come back as uint8, and all between is done there, in
+    any of float32, bfloat16 and float16; see `torch_graphs`. On a CPU it is the float32 reference
+    that the other backends are held to.
+    """
 
     name = 'torch'
 
@@ -28,27 +35,45 @@ class TorchBackend:
                               'built for CUDA and its driver, or choose device cpu')
         has_cuda = device != 'cpu' and torch.cuda.is_available()
         self.device = 'cuda' if has_cuda else 'cpu'
+        able = (*HALVES, 'float32') if has_cuda else ('float32',)
         self.precision, self.precision_why = choose_precision(
-            self.name, precision, ('float32',), card.precisions)
-        self._network = load_network(card).to(self.device, memory_format=torch.channels_last)
+            self.name, precision, able, card.precisions)
+        self._network = load_network(card)
+        if self.precision in HALVES:
+            lower_precision(self._network, HALVES[self.precision], self.device)
+        self._network.to(self.device, memory_format=torch.channels_last)
         self._mean = torch.tensor(card.mean, device=self.device)[:, None, None]
         self._std = torch.tensor(card.std, device=self.device)[:, None, None]
+        self._recordings = Recordings(self._logits, self.device)
 
     @torch.inference_mode()
     def run(self, images: np.ndarray, sizes: Sequence[tuple[int, int]],
             confidence: bool = False) -> list[Labels]:
-        """Label a batch; see `base.Backend.run`."""
-        logits = self._network(self._normalise(images))
-        self._synchronise()
+        """Label a batch; see `base.Backend.run`. On CUDA a new shape is recorded first."""
+        if self.device == 'cuda':
+            labels, self.decode_ms = self._recordings.run(images, sizes, confidence)
+            return labels
+        logits = self._logits(_tensor(images))
         start = time.perf_counter()
-        if self.device == 'cpu':
-            labels = [decode(each.numpy(), size, confidence)
-                      for each, size in zip(logits, sizes, strict=True)]
-        else:
-            labels = [decode_on_device(each, size, confidence)
-                      for each, size in zip(logits, sizes, strict=True)]
+        labels = [decode(each.numpy(), size, confidence)
+                  for each, size in zip(logits, sizes, strict=True)]
         self.decode_ms = 1e3 * (time.perf_counter() - start)
         return labels
+
+    def _logits(self, images: Tensor) -> Tensor:
+        """Map (N, H, W, 3) uint8 where the network is to logits (N, classes, h, w)."""
+        return self._forward(self._normalise(images))
+
+    def _forward(self, pixels: Tensor) -> Tensor:
+        if self.device == 'cpu':
+            return self._network(pixels)
+        # TF32, which cuDNN takes for float32 by itself, keeps 10 bits; that moves labels.
+        with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
+            return self._network(pixels.to(HALVES.get(self.precision, torch.float32)))
+
+    def _normalise(self, images: Tensor) -> Tensor:
+        """Map (N, H, W, 3) uint8 to (N, 3, H, W) float32."""
+        return (images.permute(0, 3, 1, 2).float() / 255 - self._mean) / self._std
 
     @torch.inference_mode()
     def run_averaged(self, batches: Sequence[np.ndarray], sizes: Sequence[tuple[int, int]],
@@ -64,9 +89,9 @@ class TorchBackend:
         Returns:
             What `base.Backend.run` does; but see `average_labels` for confidence.
         """
-        scales = [self._normalise(images) for images in batches]
-        plain = [self._network(pixels) for pixels in scales]
-        mirrored = [self._network(pixels.flip(-1)) for pixels in scales] if flip else []
+        scales = [self._normalise(_tensor(images).to(self.device)) for images in batches]
+        plain = [self._forward(pixels).float() for pixels in scales]
+        mirrored = [self._forward(pixels.flip(-1)).float() for pixels in scales] if flip else []
         self._synchronise()
         start = time.perf_counter()
         labels = [average_labels([logits[i] for logits in plain],
@@ -75,34 +100,18 @@ class TorchBackend:
         self.decode_ms = 1e3 * (time.perf_counter() - start)
         return labels
 
-    def _normalise(self, images: np.ndarray) -> Tensor:
-        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(self.device)
-        pixels = pixels.permute(0, 3, 1, 2).float() / 255
-        return (pixels - self._mean) / self._std
-
     def _synchronise(self) -> None:
         if self.device == 'cuda':
             torch.cuda.synchronize()  # or decoding would be timed with the rest of the network
 
     def close(self) -> None:
-        """Free the network and the device's cached memory."""
+        """Free the network and the device's memory."""
         del self._network
-        if self.device == 'cuda':
-            torch.cuda.empty_cache()
+        self._recordings.close()
 
 
-def decode_on_device(logits: Tensor, size: tuple[int, int], confidence: bool) -> Labels:
-    """Do what `core.decode.decode` does where the logits are; only uint8 comes back.
-
-    Args:
-        logits: (classes, h, w) float32.
-        size: (height, width) wanted.
-        confidence: whether confidence is wanted too.
-    """
-    labels = _winners(_upsample(logits, size))
-    if not confidence:
-        return labels, None
-    return labels, _to_uint8(_upsample(logits.softmax(0).amax(0, keepdim=True), size)[0])
+def _tensor(images: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(images))  # torch knows no negative strides
 
 
 def average_labels(plain: Sequence[Tensor], mirrored: Sequence[Tensor], size: tuple[int, int],

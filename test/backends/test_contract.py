@@ -136,36 +136,23 @@ def test_right_answer_of_the_hand_made_network(backend_class, hand_made):
     backend.close()
 
 
-def test_decoding_on_a_device_equals_decoding_on_the_cpu():
-    from frm_seg_ros.backends.torch_backend import decode_on_device
-    from frm_seg_ros.core.decode import decode
-    torch.manual_seed(0)
-    logits = torch.randn(11, 30, 40)
-    logits[4] = logits[7]  # ties: the lowest id wins
-    labels, confidence = decode_on_device(logits, (117, 163), True)
-    expected, expected_confidence = decode(logits.numpy(), (117, 163), True)
-    assert 7 not in labels
-    assert (labels == expected).mean() >= 0.999  # torch interpolates in float32
-    assert np.abs(confidence.astype(int) - expected_confidence).max() <= 1
+# Of the pixels. Halves have a mantissa of 10 and 7 bits, and so other near-ties.
+CUDA_AGREEMENT = {'float32': 0.999, 'float16': 0.999, 'bfloat16': 0.995}
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='torch finds no CUDA device')
 @pytest.mark.parametrize('size', NETWORK_SIZES)
-def test_cuda_equals_the_reference(frames, reference, size):
-    backend = load_plugin('backend', 'torch', BACKENDS)(ModelCard.load(MODEL), 'cuda')
+@pytest.mark.parametrize('precision', CUDA_AGREEMENT)
+def test_cuda_equals_the_reference(frames, reference, size, precision):
+    backend = load_plugin('backend', 'torch', BACKENDS)(ModelCard.load(MODEL), 'cuda', precision)
     images = np.stack([resize_image(image, size) for image in frames])
-    found = backend.run(images, [(300, 412)] * 3, confidence=True)
     labels, confidence = slow_labels(reference, images, (300, 412))
-    for i in range(3):
-        assert (found[i][0] == labels[i]).mean() >= 0.999
-        assert np.abs(found[i][1] - confidence[i]).max() <= 1
-
-
-def test_a_precision_is_refused_that_is_not_done(backend_class):
-    with pytest.raises(ConfigError, match='does not do float16 .* it does .*float32'):
-        backend_class(ModelCard.load(MODEL), 'cpu', 'float16')
-    backend = backend_class(ModelCard.load(MODEL), 'cpu', 'float32')
-    assert (backend.precision, backend.precision_why) == ('float32', 'as asked for')
+    for _ in range(2):  # recorded, and replayed
+        found = backend.run(images, [(300, 412)] * 3, confidence=True)
+        for i in range(3):
+            assert (found[i][0] == labels[i]).mean() >= CUDA_AGREEMENT[precision]
+            if precision == 'float32':
+                assert np.abs(found[i][1] - confidence[i]).max() <= 1
     backend.close()
 
 
