@@ -12,6 +12,7 @@ from frm_seg_ros.core.boundary import TOLERANCE, BoundaryCounts
 from frm_seg_ros.core.calibration import CalibrationCounts
 from frm_seg_ros.core.confused import confused_pairs
 from frm_seg_ros.tools.evaluation import Evaluation, FrameCounts
+from frm_seg_ros.tools.label_hash import hash_hashes
 
 
 def details(evaluation: Evaluation) -> dict[str, Any]:
@@ -25,7 +26,8 @@ def details(evaluation: Evaluation) -> dict[str, Any]:
         'boundary': _boundary(evaluation.boundary),
         'calibration': _calibration(evaluation.calibration),
         'flicker': flicker(evaluation),
-        'cameras': _cameras(evaluation),
+        'cameras': cameras_of(evaluation),
+        'labels_sha256': hash_hashes(frame.labels_sha256 for frame in evaluation.counts),
         'per_frame': _per_frame(evaluation),
         'timing': _timing(evaluation),
     }
@@ -50,6 +52,7 @@ def _per_frame(evaluation: Evaluation) -> dict[str, Any]:
         'union': counts[:, 1].tolist(),
         'still': [frame.still for frame in evaluation.counts],
         'changed': [frame.changed for frame in evaluation.counts],
+        'labels_sha256': [frame.labels_sha256 for frame in evaluation.counts],
     }
 
 
@@ -58,10 +61,10 @@ def frames_from_json(result: Mapping[str, Any]) -> list[FrameCounts]:
     known, timing = result['per_frame'], result['timing'] or {'stages': [], 'by_frame': None}
     times = timing['by_frame'] or [None] * len(known['stamp_ns'])
     return [FrameCounts(stamp_ns, camera, np.array(counts, np.int64), still, changed,
-                        dict(zip(timing['stages'], row or ())))
-            for stamp_ns, camera, *counts, still, changed, row in zip(
+                        dict(zip(timing['stages'], row or ())), labels_sha256)
+            for stamp_ns, camera, *counts, still, changed, row, labels_sha256 in zip(
                 known['stamp_ns'], known['camera'], known['intersection'], known['union'],
-                known['still'], known['changed'], times)]
+                known['still'], known['changed'], times, known['labels_sha256'])]
 
 
 def flicker(evaluation: Evaluation) -> dict[str, Any]:
@@ -72,7 +75,7 @@ def flicker(evaluation: Evaluation) -> dict[str, Any]:
             'changed_pixels': changed}
 
 
-def _cameras(evaluation: Evaluation) -> dict[str, Any]:
+def cameras_of(evaluation: Evaluation) -> dict[str, Any]:
     """Score every camera by itself."""
     counts = evaluation.counts_array()
     return {camera: {'frames': len(places),

@@ -14,6 +14,7 @@ from frm_seg_ros.core.flicker import Flicker
 from frm_seg_ros.core.frame import Frame
 from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.core.metrics import ConfusionMatrix
+from frm_seg_ros.tools.label_hash import hash_image
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class FrameCounts:
         still: pixels that Flicker compared with the frame before.
         changed: those whose label changed.
         times_ms: milliseconds by stage; empty where nothing was measured.
+        labels_sha256: `hash_image` of the labels, as they came.
     """
 
     stamp_ns: int
@@ -44,6 +46,7 @@ class FrameCounts:
     still: int = 0
     changed: int = 0
     times_ms: Mapping[str, float] = field(default_factory=dict)
+    labels_sha256: str = ''
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,8 @@ class Evaluation:
         self._worst: list[tuple[float, int, Sample]] = []
 
     def add(self, frame: Frame, labels: np.ndarray, confidence: np.ndarray | None = None,
-            times_ms: Mapping[str, float] | None = None) -> None:
+            times_ms: Mapping[str, float] | None = None,
+            labels_sha256: str | None = None) -> None:
         """Score one frame that has a truth.
 
         Args:
@@ -106,6 +110,8 @@ class Evaluation:
             labels: (H, W) uint8 train ids, the prediction.
             confidence: (H, W) uint8, its confidence; None where it is not known.
             times_ms: milliseconds by stage of making it; None where nothing was measured.
+            labels_sha256: `hash_image` of the labels before they were mapped; None where they
+                were not.
 
         Raises:
             ValueError: if shapes or ids of truth and labels do not fit.
@@ -118,7 +124,8 @@ class Evaluation:
             self.calibration.update(frame.truth, labels, confidence)
         self.counts.append(FrameCounts(
             frame.stamp_ns, frame.frame_id, matrix.intersection_and_union(),
-            *self.flicker.update(frame, labels), times_ms or {}))
+            *self.flicker.update(frame, labels), times_ms or {},
+            labels_sha256 or hash_image(labels)))
         self._keep(make_sample(len(self.counts) - 1, frame, labels, matrix))
 
     def counts_array(self) -> np.ndarray:

@@ -1,6 +1,7 @@
 """What the JSON of an evaluation holds beside the scores of its confusion matrix."""
 from __future__ import annotations
 
+import hashlib
 import json
 
 import numpy as np
@@ -40,11 +41,17 @@ def test_boundary() -> None:
 
 
 def test_per_frame_counts() -> None:
-    assert details(make_evaluation(3))['per_frame'] == {
+    found = details(make_evaluation(3))
+    rows = [b'\0' * 8 * (5 - wrong) + b'\1' * 8 * (5 + wrong) for wrong in range(3)]
+    digests = [hashlib.sha256(row) for row in rows]
+    assert found['labels_sha256'] == hashlib.sha256(
+        b''.join(digest.digest() for digest in digests)).hexdigest()
+    assert found['per_frame'] == {
         'stamp_ns': [0, 1000, 2000],
         'intersection': [[40, 40, 0], [32, 40, 0], [24, 40, 0]],
         'union': [[40, 40, 0], [40, 48, 0], [40, 56, 0]],
-        'camera': ['camera'] * 3, 'still': [0, 80, 80], 'changed': [0, 8, 8]}
+        'camera': ['camera'] * 3, 'still': [0, 80, 80], 'changed': [0, 8, 8],
+        'labels_sha256': [digest.hexdigest() for digest in digests]}
 
 
 def test_interval_of_miou() -> None:
