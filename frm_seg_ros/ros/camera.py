@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from frm_seg_ros.core.encodings import compressed_to_rgb
 from frm_seg_ros.core.errors import FrameError
 from frm_seg_ros.core.frame import Prediction
-from frm_seg_ros.core.label_space import LabelSpace
+from frm_seg_ros.core.label_space import IGNORE, LabelSpace
 from frm_seg_ros.ros.accounting import Accounting
 from frm_seg_ros.ros.cv_bridge_probe import image_to_rgb
 from frm_seg_ros.ros.diagnostics import Input, camera_status
@@ -27,6 +28,7 @@ from frm_seg_ros.ros.parameters import NodeParameters
 from frm_seg_ros.ros.publishers import Publishers
 from frm_seg_ros.ros.rate import Quiet, RateLimit
 from frm_seg_ros.ros.subscription import ImageSubscription
+from frm_seg_ros.ros.view import View
 
 STATS_SECONDS = 1.0
 LOG_SECONDS = 5.0
@@ -39,7 +41,8 @@ class Job:
     """A frame on its way through the network.
 
     Attributes:
-        image: (H, W, 3) uint8 RGB.
+        image: (H, W, 3) uint8 RGB, as the camera sees.
+        view: what the network sees of it.
         topics: those that it will be published on.
         parameters: those of the camera when the frame was taken.
         arrived: when its message came, seconds of `time.monotonic`.
@@ -47,6 +50,7 @@ class Job:
     """
 
     image: np.ndarray
+    view: np.ndarray
     topics: set[str]
     parameters: NodeParameters
     arrived: float
@@ -67,16 +71,17 @@ class Camera:
         accounting: what became of the frames since the node was configured.
     """
 
-    def __init__(self, node: LifecycleNode, label_space: LabelSpace, parameters: NodeParameters,
-                 name: str = '') -> None:
+    def __init__(self, node: LifecycleNode, label_space: LabelSpace, topics: Iterable[str],
+                 parameters: NodeParameters, name: str = '') -> None:
         self.name = name
         self.parameters = parameters
         self.accounting = Accounting()
+        self._view = View(parameters.roi, parameters.rotate, parameters.ignore_mask)
         self._health = Health()
         self._node = node
         self._label_space = label_space
         prefix = f'~/{name}/' if name else '~/'
-        self._publishers = Publishers(node, prefix)
+        self._publishers = Publishers(node, prefix, topics)
         self._stats = node.create_publisher(SegmentationStats, prefix + 'stats', 10)
         self._stats_lock = threading.Lock()
         self._stats_sent = False
@@ -171,8 +176,9 @@ class Camera:
             watch = Stopwatch()
             image = self._decode(arrival.message)
             self._health.see(image, taken)
+            view = self._view.look(image)
             report.times_ms |= {'age': arrival.age_ms, 'pre': watch.lap_ms()}
-            return Job(image, topics, parameters, arrival.monotonic, report)
+            return Job(image, view, topics, parameters, arrival.monotonic, report)
         return None
 
     def finish(self, job: Job, prediction: Prediction) -> None:
@@ -189,8 +195,13 @@ class Camera:
     def _publish(self, job: Job, prediction: Prediction) -> None:
         """Compute the topics that are listened to, publish them, and fill in the report."""
         watch = Stopwatch()
+        size = job.image.shape[:2]
         labels = masked(prediction, job.parameters.min_confidence)
-        frame = Labelled(job.image, labels, prediction.confidence, self._label_space,
+        labels = self._view.restore(labels, size, IGNORE)
+        confidence = prediction.confidence
+        if confidence is not None:
+            confidence = self._view.restore(confidence, size, 0)
+        frame = Labelled(job.image, labels, confidence, self._label_space,
                          job.parameters.overlay_alpha)
         messages = self._publishers.make(job.topics, frame, job.report.header)
         job.report.class_shares = shares(labels, len(self._label_space.classes))

@@ -25,7 +25,8 @@ from frm_seg_ros.ros import parameters as parameters_
 from frm_seg_ros.ros.camera import Camera
 from frm_seg_ros.ros.diagnostics import ERROR, engine_status, status
 from frm_seg_ros.ros.messages import LabelSpace, label_space_message
-from frm_seg_ros.ros.parameters import SPECS, NodeParameters
+from frm_seg_ros.ros.outputs import check_min_confidence, topics_of
+from frm_seg_ros.ros.parameters import OWN, SPECS, NodeParameters
 from frm_seg_ros.ros.worker import Worker
 from frm_seg_ros.segmenter import Segmenter
 
@@ -134,21 +135,27 @@ class SegmentationNode(LifecycleNode):
             self.finished.set_result(1)
 
     def _configure(self) -> None:
-        values = NodeParameters.read(self)
+        cameras = NodeParameters.read(self)
+        values = next(iter(cameras.values()))   # what they share
         try:
             self._segmenter = Segmenter.open(values.model, values.backend, values.device,
                                              values.size, precision=values.precision)
-            self._warm_up(len(values.cameras))
+            check_min_confidence(self._segmenter.card, values.min_confidence)
+            self._warm_up(len(cameras))
             self._label_space = self.create_publisher(LabelSpace, '~/label_space', LATCHED)
             self._label_space.publish(
                 label_space_message(self._segmenter.card, self._segmenter.label_space))
-            self._cameras = {name: Camera(self, self._segmenter.label_space, values, name)
-                             for name in values.cameras}
+            topics = topics_of(self._segmenter.card)
+            for name, own in cameras.items():   # one by one: what is made is removed on failure
+                self._cameras[name] = Camera(self, self._segmenter.label_space, topics, own, name)
             self._worker = Worker(self._segmenter, self._cameras)
         except Exception:
             self.release()
             raise
         self._unconfigured = False
+        if 'confidence' not in topics:
+            self.get_logger().warning('the model gives labels without confidence, so there is no '
+                                      'topic ~/confidence')
         height, width = self._segmenter.size
         self.get_logger().info(f'model {self._segmenter.card.name} at {height}x{width}, '
                                f'{self._segmenter.chosen}')
@@ -162,19 +169,22 @@ class SegmentationNode(LifecycleNode):
     def _check_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         try:
             for change in changes:
-                if change.name in SPECS:
-                    self._check_parameter(change)
+                self._check_parameter(change)
         except ConfigError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
 
     def _check_parameter(self, change: Parameter) -> None:
-        value = parameters_.check(change.name, change.value)
-        fixed = not SPECS[change.name].metadata['live'] and not self._unconfigured
-        if fixed and value != parameters_.check(
-                change.name, self.get_parameter(change.name).value):
+        camera, _, name = change.name.rpartition('.')
+        if name not in (OWN if camera else SPECS):
+            return
+        value = parameters_.check(name, change.value)
+        fixed = not SPECS[name].metadata['live'] and not self._unconfigured
+        if fixed and value != parameters_.check(name, self.get_parameter(change.name).value):
             raise ConfigError(f'parameter {change.name} can be set only while the node is '
                               'unconfigured: deactivate and clean it up first')
+        if change.name == 'min_confidence' and self._segmenter is not None:
+            check_min_confidence(self._segmenter.card, value)
 
     def _take_parameters(self, changes: list[Parameter]) -> None:
         live = {change.name: change.value for change in changes if change.name in SPECS}

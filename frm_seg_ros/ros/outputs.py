@@ -8,8 +8,10 @@ import cv2
 import numpy as np
 
 from frm_seg_ros.core.draw import colorize, overlay
+from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.frame import Prediction
 from frm_seg_ros.core.label_space import IGNORE, LabelSpace
+from frm_seg_ros.core.model_card import ModelCard
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,23 @@ OUTPUTS = {
     'overlay': Output('rgb8', lambda frame: overlay(
         frame.image, frame.labels, frame.label_space, frame.alpha)),
 }
+
+
+def topics_of(card: ModelCard) -> list[str]:
+    """Name the outputs that a model can have: no confidence where it gives labels alone."""
+    return [topic for topic in OUTPUTS if topic != 'confidence' or card.has_confidence]
+
+
+def check_min_confidence(card: ModelCard, min_confidence: float) -> None:
+    """Make sure that a model can tell which pixels are below `min_confidence`, 0..1.
+
+    Raises:
+        ConfigError: if it gives labels alone.
+    """
+    if min_confidence > 0 and not card.has_confidence:
+        raise ConfigError(f'parameter min_confidence is {min_confidence:g}, but model {card.name} '
+                          'gives labels without confidence: set it to 0, or import the network '
+                          'with its logits as output')
 
 
 def masked(prediction: Prediction, min_confidence: float) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The image topics of one camera: who listens, and what they get."""
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
@@ -19,8 +20,8 @@ OVERLAYS = {'overlay'}
 class Publishers:
     """Publish of a frame what somebody listens to."""
 
-    def __init__(self, node: LifecycleNode, prefix: str) -> None:
-        """Make the topics, whose names begin with `prefix`."""
+    def __init__(self, node: LifecycleNode, prefix: str, topics: Iterable[str]) -> None:
+        """Make the topics, keys of OUTPUTS, whose names begin with `prefix`."""
         self._node = node
         # Reliable and volatile: RViz and best-effort listeners connect. A profile for each, since
         # rclpy writes the overrides into it.
@@ -28,7 +29,7 @@ class Publishers:
             topic: node.create_lifecycle_publisher(
                 Image, prefix + topic, QoSProfile(depth=OUTPUT_DEPTH),
                 qos_overriding_options=QoSOverridingOptions.with_default_policies())
-            for topic in OUTPUTS}
+            for topic in topics}
         self._overlay_rate = RateLimit()
 
     def wanted(self) -> set[str]:

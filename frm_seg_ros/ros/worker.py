@@ -56,7 +56,7 @@ class Worker:
     def _label(self, jobs: list[tuple[Camera, Job]]) -> None:
         confident = any(job.confident for _, job in jobs)
         try:
-            predictions = self._segmenter([job.image for _, job in jobs], confident)
+            predictions = self._segmenter([job.view for _, job in jobs], confident)
         except Exception as error:   # whatever an engine raises: the node lives on
             self.fault = f'{type(error).__name__}: {error}'
             for camera, _ in jobs:

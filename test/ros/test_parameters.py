@@ -63,6 +63,8 @@ def test_live_ones() -> None:
     ('network_size', '512'), ('network_size', '512x'), ('network_size', 'axb'),
     ('network_size', ''), ('cameras', []), ('cameras', 'front'), ('cameras', ['front', 'front']),
     ('cameras', ['front', '']), ('cameras', ['2nd']), ('cameras', ['a/b']), ('cameras', [1]),
+    ('roi', '10x10'), ('roi', '0x10+0+0'), ('roi', '10x10+-1+0'), ('rotate', 45),
+    ('rotate', 90.0), ('rotate', True), ('ignore_mask', 5),
     ('transport', 'jpeg'), ('qos', 'best'), ('overlay_alpha', 1.01),
     ('overlay_alpha', -0.1), ('overlay_alpha', '0.5'), ('overlay_alpha', True),
     ('min_confidence', float('nan')), ('max_rate', -1.0), ('max_rate', float('inf')),
