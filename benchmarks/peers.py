@@ -23,12 +23,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from frm_seg_ros.core.errors import ConfigError
-from frm_seg_ros.core.files import sha256
-from frm_seg_ros.core.model_card import ONNX, ModelCard
+from frm_seg_ros.core.model_card import ModelCard
 from frm_seg_ros.segmenter import Segmenter
 from frm_seg_ros.tools.benchmark import benchmark, benchmark_table
 from frm_seg_ros.tools.evaluate import write_json
 from frm_seg_ros.tools.export import OPSET
+from frm_seg_ros.tools.import_model import ImportOptions, import_model
 from frm_seg_ros.tools.random_model import export_random
 
 CLASSES = 11
@@ -125,34 +125,37 @@ PEERS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def export_peer(name: str, size: tuple[int, int], folder: Path) -> ModelCard:
-    """Write a peer with random weights as a model folder.
+def export_peer(name: str, size: tuple[int, int], folder: Path) -> Path:
+    """Write a peer with random weights as `NAME.onnx`, as its users do.
 
     Args:
         name: a key of PEERS.
         size: (height, width) at which it is held against torch; the graph takes others too.
-        folder: gets the model.
+        folder: gets the file.
 
     Raises:
         ConfigError: if ONNX Runtime and torch disagree.
     """
     torch.manual_seed(0)
     network = PEERS[name]().eval()
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f'{name}.onnx'
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of the exporter's age and of traced shapes
         torch.onnx.export(
-            network, (torch.zeros(1, 3, *size),), str(folder / ONNX), dynamo=False,
+            network, (torch.zeros(1, 3, *size),), str(path), dynamo=False,
             opset_version=OPSET, input_names=['images'], output_names=['logits'],
             dynamic_axes={'images': {0: 'N', 2: 'H', 3: 'W'}, 'logits': {0: 'N', 2: 'h', 3: 'w'}})
-    _check(name, network, size, folder / ONNX)
-    millions = sum(value.numel() for value in network.parameters()) / 1e6
-    card = ModelCard(
-        folder=folder, name=name, architecture={'parameters_M': millions},
-        files={ONNX: sha256(folder / ONNX)}, input_size=size, mean=(0.5, 0.5, 0.5),
-        std=(0.25, 0.25, 0.25), label_space='camvid', trained_on='nothing: random weights',
-        command='none: seed 0', measured={}, precisions={}, licence='for timing only')
-    card.save()
+    _check(name, network, size, path)
+    return path
+
+
+def import_peer(path: Path, size: tuple[int, int], folder: Path) -> ModelCard:
+    """Make a model of what `export_peer` wrote, in the way of any network from elsewhere."""
+    card, _ = import_model(ImportOptions(
+        str(path), 'camvid', size, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25),
+        licence='for timing only: random weights', check_source='synthetic:11:1',
+        out=str(folder), command='benchmarks/peers.py'))
     return card
 
 
@@ -182,6 +185,8 @@ def _arguments() -> argparse.Namespace:
         parser.add_argument(name, type=_size, default=default, metavar='HxW',
                             help='(default: %(default)s)')
     parser.add_argument('--rounds', type=int, default=50, help='(default: %(default)s)')
+    parser.add_argument('--onnx', metavar='DIR',
+                        help='write the peers as ONNX files there, to import, and time nothing')
     parser.add_argument('--json', metavar='FILE', help='where the figures go too')
     return parser.parse_args()
 
@@ -194,10 +199,15 @@ def _size(text: str) -> tuple[int, int]:
 def main() -> None:
     """Time them for every backend apart, so that each table has its own yardstick."""
     args = _arguments()
+    if args.onnx:
+        for name in args.peer:
+            print(f'written: {export_peer(name, args.size, Path(args.onnx))}')
+        return
     command = shlex.join(['python', *sys.argv])
     results = []
     with TemporaryDirectory() as scratch:
-        cards = [export_peer(name, args.size, Path(scratch) / name) for name in args.peer]
+        cards = [import_peer(export_peer(name, args.size, Path(scratch)), args.size,
+                             Path(scratch) / name) for name in args.peer]
         cards += [export_random(text, Path(scratch) / text) for text in args.random]
         for backend in args.backend:
             with ExitStack() as stack:
