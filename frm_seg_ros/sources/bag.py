@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from frm_seg_ros.core.encodings import to_mono
 from frm_seg_ros.core.errors import ConfigError, FrameError
 from frm_seg_ros.core.frame import Frame
+from frm_seg_ros.sources.bag_choice import ChosenImages
 from frm_seg_ros.sources.bag_file import Bag
 from frm_seg_ros.sources.bag_images import Drops, StampOrder, message_to_rgb
 from frm_seg_ros.sources.bag_labels import (
@@ -23,6 +25,7 @@ from frm_seg_ros.sources.bag_labels import (
 from frm_seg_ros.sources.bag_options import BagOptions
 from frm_seg_ros.sources.bag_topics import (
     find_camera_info,
+    find_confidence,
     find_label_space,
     find_predictions_space,
     find_topics,
@@ -107,7 +110,7 @@ class BagSource:
             self._predictions_coding = LabelCoding(
                 options.predictions_coding, self.predictions_space, options.resize_labels)
         self.rate_hz = self._find_rate()
-        self._chosen = _Chosen(self.bag, self.image_topic, options)
+        self._chosen = ChosenImages(self.bag, self.image_topic, options)
         self._check_folder()
 
     def __len__(self) -> int:
@@ -149,6 +152,23 @@ class BagSource:
         """
         find = self._topic_finder(self.options.predictions, self._predictions_coding)
         return lambda frame: find(frame.stamp_ns, frame.image.shape[:2])
+
+    def recorded_confidence(self) -> Callable[[Frame], np.ndarray | None]:
+        """Begin to read the confidence of the recorded predictions, which nodes of ours tell.
+
+        Returns:
+            A function as `recorded` gives: (H, W) uint8, 0..255, None also where the confidence
+            of a frame has another size than its image.
+        """
+        topic = find_confidence(self.bag, self.options.predictions)
+        messages = StampedMessages(item[2] for item in self.bag.messages({topic} if topic else ()))
+
+        def find(frame: Frame) -> np.ndarray | None:
+            message = messages.find(frame.stamp_ns)
+            confidence = None if message is None else to_mono(message)
+            fits = confidence is not None and confidence.shape == frame.image.shape[:2]
+            return confidence if fits else None
+        return find
 
     def camera_info(self) -> Any | None:
         """Read the first sensor_msgs/CameraInfo of the camera, None where there is none."""
@@ -207,38 +227,3 @@ class BagSource:
         gaps = np.diff([stamp_ns(message) for _, _, message in first])
         gap_ns = float(np.median(gaps)) if len(gaps) else 0.0
         return 1e9 / gap_ns if gap_ns > 0 else DEFAULT_RATE_HZ
-
-
-class _Chosen:
-    """The images of a topic that the options choose, by time of recording and stride.
-
-    Attributes:
-        total: images of the whole topic.
-        count: those chosen.
-    """
-
-    def __init__(self, bag: Bag, topic: str, options: BagOptions) -> None:
-        self._bag, self._topic, self._stride = bag, topic, options.stride
-        self._start_ns = self._end_ns = None
-        self._first, self.total = 0, bag.topics[topic].count
-        last = self.total
-        if options.start_s or options.end_s is not None:
-            times = bag.times(topic)
-            self._start_ns = bag.start_ns + round(options.start_s * 1e9)
-            self._first = sum(time < self._start_ns for time in times)
-            if options.end_s is not None:
-                self._end_ns = bag.start_ns + round(options.end_s * 1e9)
-                last = sum(time < self._end_ns for time in times)
-        self.count = len(range(self._first, last, self._stride))
-        if not self.count:
-            end_s = 'the end' if options.end_s is None else f'{options.end_s} s'
-            raise ConfigError(
-                f'no image of {topic} was recorded from {options.start_s} s to {end_s}: the bag '
-                f'{bag.path} lasts {bag.duration_ns / 1e9:.3f} s, choose another time')
-
-    def images(self) -> Iterator[tuple[int, Any]]:
-        """Yield (index among all images of the topic, message); leaves broken messages out."""
-        messages = self._bag.messages({self._topic}, True, self._start_ns, self._end_ns)
-        for index, (_, _, message) in enumerate(messages, self._first):
-            if message is not None and (index - self._first) % self._stride == 0:
-                yield index, message

@@ -60,6 +60,11 @@ class BagCameras:
         finders = {topic: source.recorded() for topic, source in self.sources.items()}
         return lambda frame: finders[frame.frame_id](frame)
 
+    def recorded_confidence(self) -> Callable[[Frame], np.ndarray | None]:
+        """Begin to read the confidence of the recorded predictions, as BagSource does."""
+        finders = {topic: source.recorded_confidence() for topic, source in self.sources.items()}
+        return lambda frame: finders[frame.frame_id](frame)
+
 
 def _by_camera(options: BagOptions) -> list[BagOptions]:
     """Make options of one camera each; the names with commas are in one order."""

@@ -124,6 +124,14 @@ def find_label_space(bag: Bag, told: str) -> LabelSpace | None:
     return LabelSpace.load(told) if told else None
 
 
+def find_confidence(bag: Bag, predictions: str) -> str | None:
+    """Find the topic on which a node of ours told how sure its label images are."""
+    name = predictions.removesuffix('label_image') + 'confidence'
+    ours = predictions.endswith('label_image') and predictions.startswith(
+        tuple(_label_spaces(bag)))
+    return name if ours and name in _filled(bag, IMAGE) else None
+
+
 def find_predictions_space(bag: Bag, options: BagOptions,
                            truth: LabelSpace | None) -> LabelSpace | None:
     """Load the label space that was told, else that of the node that recorded the predictions.

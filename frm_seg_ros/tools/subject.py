@@ -64,10 +64,10 @@ def recorded_subject(source: Any, topic: str) -> Subject:
     record = {**dict.fromkeys(('model', 'model_sha256', 'backend', 'precision', 'size', 'scales',
                                'flip')),
               'predictions': topic}
-    find = source.recorded()
+    find, find_confidence = source.recorded(), source.recorded_confidence()
 
     def predict(frame: Frame) -> Prediction | None:
         labels = find(frame)
-        return None if labels is None else Prediction(labels)
+        return None if labels is None else Prediction(labels, find_confidence(frame))
     return Subject(topic, source.predictions_space, predict, record,
                    {'predictions': f'recorded on {topic}'})

@@ -554,3 +554,26 @@ def test_recorded_predictions_are_resized_only_when_told(tmp_path):
     source = open_bag(path, replace(told, resize_labels=True))
     np.testing.assert_array_equal(source.recorded()(next(iter(source))),
                                   labels[1::2, 1::2].repeat(2, 0).repeat(2, 1))
+
+
+def test_confidence_beside_recorded_predictions(tmp_path):
+    made = node_drive(3)
+    sure = [index for index, (topic, _, _) in enumerate(made) if topic == '/frm_seg/confidence']
+    made[sure[1]] = ('/frm_seg/confidence', stamp(1), image(stamp(1), np.zeros((3, 4), np.uint8),
+                                                            'mono8'))
+    source = open_bag(str(write(tmp_path / 'bag', made)),
+                      BagOptions(predictions='/frm_seg/label_image'))
+    find = source.recorded_confidence()
+    found = [find(frame) for frame in source]
+    np.testing.assert_array_equal(found[0], pictures(3)[0][1])
+    assert found[1] is None         # of another size
+    np.testing.assert_array_equal(found[2], pictures(3)[2][1])
+
+
+def test_no_confidence_beside_predictions_of_others(tmp_path):
+    messages = drive(2, truth='/other/label_image') + [
+        ('/other/confidence', stamp(0), image(stamp(0), pictures(1)[0][1], 'mono8'))]
+    source = open_bag(str(write(tmp_path / 'bag', messages)),
+                      BagOptions(topic='/cam/image', predictions='/other/label_image'))
+    find = source.recorded_confidence()
+    assert [find(frame) for frame in source] == [None, None]

@@ -339,7 +339,7 @@ def test_bad_images_are_copied_counted_and_not_labelled(tmp_path, segmenter):
     ([(FRONT, T0, image(T0, picture(0), '32FC1'))],
      r'no image of /front/image_raw in the bag .* could be labelled: 1 \(bad_encoding\)'),
     ([('/wheel', T0, b'\0\1\0\0')], '0 image topics'),
-    ([], '0 image topics'),
+    ([], 'is empty'),
 ])
 def test_nothing_to_label_leaves_nothing(tmp_path, segmenter, made, words):
     path = write(tmp_path / 'in', made)
@@ -423,12 +423,16 @@ def test_ctrl_c_in_a_real_process_leaves_nothing(tmp_path, segmenter):
          'onnxruntime', '--device', 'cpu'],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     until = time.monotonic() + 60
-    while len(list(tmp_path.iterdir())) == 1 and time.monotonic() < until:
+
+    def written():
+        return sum(path.stat().st_size for path in tmp_path.glob('.out.*/out/*'))
+    # Not sooner: Python ends by the signal itself where that came while it made code of a text.
+    while written() < 4 << 20 and time.monotonic() < until:
         time.sleep(0.02)
-    assert len(list(tmp_path.iterdir())) == 2
+    assert written() >= 4 << 20
     process.send_signal(signal.SIGINT)
     out, errors = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, '')
+    assert (process.returncode, out) == (130, ''), errors
     assert errors.splitlines()[-1] == 'frm-seg bag: interrupted'
     assert [item.name for item in tmp_path.iterdir()] == ['in']
 
@@ -451,12 +455,12 @@ def test_scores_of_the_recorded_labels_are_those_of_the_model(tmp_path, segmente
     scores = ('miou', 'iou', 'category_iou', 'frequency_weighted_iou', 'pixel_accuracy',
               'confusion', 'frames', 'unmatched', 'classes', 'label_space', 'map')
     assert {key: recorded[key] for key in scores} == {key: direct[key] for key in scores}
+    assert direct['calibration']['error'] > 0
     assert 0 < direct['miou'] < 1 and direct['frames'] == 3
-    # All else is alike too, but for calibration, which needs confidence, and the times.
+    # All else is alike too, but for the times.
     differing = {key for key in direct if json.dumps(direct[key]) != json.dumps(recorded[key])}
     assert differing <= {'source', 'model', 'model_sha256', 'backend', 'precision', 'size',
-                         'scales', 'flip', 'predictions', 'bag_options', 'calibration',
-                         'timing'}
+                         'scales', 'flip', 'predictions', 'bag_options', 'timing'}
     assert open_source(f'bag:{tmp_path}/out').truth_topic == '/camera/label_image'
 
 
