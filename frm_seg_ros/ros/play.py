@@ -11,7 +11,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -29,7 +29,7 @@ from frm_seg_ros.ros.command import run_with_node
 # The queue of rmw_qos_profile_sensor_data, with which cameras publish.
 _DEPTH = 5
 # A subscriber is known to the publisher a little before it is ready for best-effort messages.
-_SETTLE_S = 0.5
+SETTLE_S = 0.5
 _LINGER_S = 1.0
 
 
@@ -104,6 +104,7 @@ def wait_for_subscribers(publisher: Publisher, wanted: int, timeout_s: float,
 
     Raises:
         ConfigError: if they are not there in time.
+        KeyboardInterrupt: if told to stop.
     """
     until = time.monotonic() + timeout_s
     while publisher.get_subscription_count() < wanted:
@@ -115,7 +116,16 @@ def wait_for_subscribers(publisher: Publisher, wanted: int, timeout_s: float,
         if stop.wait(0.05):
             raise KeyboardInterrupt
     if wanted:
-        stop.wait(_SETTLE_S)
+        stop.wait(SETTLE_S)
+
+
+def pace(due_s: Iterable[float], stop: threading.Event) -> Iterator[int]:
+    """Yield 0, 1, 2 ... when each is due, in seconds from now on, until told to stop."""
+    start = time.monotonic()
+    for index, due in enumerate(due_s):
+        if stop.wait(max(0.0, start + due - time.monotonic())):
+            break
+        yield index
 
 
 def send(publisher: Publisher, messages: Sequence[Recorded], rate_hz: float | None,
@@ -126,13 +136,11 @@ def send(publisher: Publisher, messages: Sequence[Recorded], rate_hz: float | No
         (stamp, time just before sending by time.time_ns) of every message sent, both in ns.
     """
     log = []
-    start = time.monotonic()
-    for index, message in enumerate(messages):
-        due = index / rate_hz if rate_hz else (message.time_ns - messages[0].time_ns) * 1e-9
-        if stop.wait(max(0.0, start + due - time.monotonic())):
-            break
-        log.append((message.stamp_ns, time.time_ns()))
-        publisher.publish(message.data)
+    due_s = [index / rate_hz if rate_hz else 1e-9 * (message.time_ns - messages[0].time_ns)
+             for index, message in enumerate(messages)]
+    for index in pace(due_s, stop):
+        log.append((messages[index].stamp_ns, time.time_ns()))
+        publisher.publish(messages[index].data)
     return log
 
 
@@ -165,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--topic', default='/camera/image',
                         help='topic in the bag (default: %(default)s)')
     parser.add_argument('--to', metavar='TOPIC', help='topic to publish (default: the same)')
-    parser.add_argument('--rate', type=_positive, metavar='HZ',
+    parser.add_argument('--rate', type=positive, metavar='HZ',
                         help="messages a second (default: the bag's own pace)")
     parser.add_argument('--reliability', choices=['best_effort', 'reliable'],
                         default='best_effort',
@@ -182,7 +190,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(text: str) -> float:
+def positive(text: str) -> float:
+    """Read an argument above 0."""
     value = float(text)
     if not 0 < value < float('inf'):
         raise argparse.ArgumentTypeError(f'{text} is not above 0')

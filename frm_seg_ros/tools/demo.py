@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import random
 import re
 import shlex
@@ -26,28 +25,21 @@ from frm_seg_ros.core.model_card import ModelCard
 from frm_seg_ros.sources.base import open_source
 from frm_seg_ros.tools.demo_results import IMAGE, LABELS, OVERLAY, STATS, Replay, judge
 from frm_seg_ros.tools.make_bag import make_bag
-from frm_seg_ros.tools.processes import Child, ChildError, wait_until
+from frm_seg_ros.tools.processes import (
+    PROFILES,
+    Child,
+    ChildError,
+    child_environment,
+    find_executable,
+    wait_until,
+)
 from frm_seg_ros.tools.progress import ProgressLine
+from frm_seg_ros.tools.scoring import check_label_spaces
 
 # A seed that training never sees; 20 s at 10 Hz.
 _SOURCE = 'synthetic:42:200'
 _SPACE = '/frm_seg/label_space'
 _START_S, _SETTLE_S = 60.0, 10.0
-
-from frm_seg_ros.tools.scoring import check_label_spaces
-
-def find_executable(name: str) -> str:
-    """Find an executable of this package in the sourced workspace.
-
-    Raises:
-        ConfigError: if it is not there.
-    """
-    for prefix in filter(None, os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)):
-        path = Path(prefix) / 'lib' / 'frm_seg_ros' / name
-        if os.access(path, os.X_OK):
-            return str(path)
-    raise ConfigError(f'there is no executable {name} in AMENT_PREFIX_PATH: run colcon build and '
-                      'source install/setup.bash, or use make demo')
 
 
 def prepare_bag(source_text: str, label_space: LabelSpace, folder: Path) -> Path:
@@ -66,20 +58,13 @@ def prepare_bag(source_text: str, label_space: LabelSpace, folder: Path) -> Path
     return bag
 
 
-def child_environment() -> dict[str, str]:
-    """Make an environment in which the children meet each other and nobody else.
-
-    The profile lets best-effort images above 480 KB arrive; the two glibc settings keep large
-    messages from being mapped afresh, which takes longer than receiving them.
-    """
+def demo_environment() -> dict[str, str]:
+    """Make an environment in which the children meet each other and nobody else."""
     return {
-        **os.environ,
+        **child_environment(),
         'ROS_DOMAIN_ID': str(random.SystemRandom().randint(1, 101)),
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-        'FASTRTPS_DEFAULT_PROFILES_FILE': str(share_dir() / 'config' / 'fastdds_shm.xml'),
-        'MALLOC_MMAP_THRESHOLD_': str(32 << 20),
-        'MALLOC_TRIM_THRESHOLD_': str(256 << 20),
-        'PYTHONUNBUFFERED': '1',
+        PROFILES: str(share_dir() / 'config' / 'fastdds_shm.xml'),
     }
 
 
@@ -89,7 +74,7 @@ def replay(bag: Path, model: Path, out: Path) -> Replay:
     Raises:
         ChildError: if a process fails or does not get ready.
     """
-    env = child_environment()
+    env = demo_environment()
     log, recording = out / 'sent.jsonl', out / 'recording'
     logs = out / 'log'
     logs.mkdir(parents=True, exist_ok=True)

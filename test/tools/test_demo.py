@@ -25,7 +25,7 @@ from frm_seg_ros.core.model_card import ModelCard  # noqa: E402
 from frm_seg_ros.segmenter import Segmenter  # noqa: E402
 from frm_seg_ros.sources.bag_file import typestore  # noqa: E402
 from frm_seg_ros.sources.base import open_source  # noqa: E402
-from frm_seg_ros.tools.demo import find_executable, last_stats  # noqa: E402
+from frm_seg_ros.tools.demo import last_stats  # noqa: E402
 from frm_seg_ros.tools.demo_results import (  # noqa: E402
     LABELS,
     STATS,
@@ -36,7 +36,12 @@ from frm_seg_ros.tools.demo_results import (  # noqa: E402
     score,
 )
 from frm_seg_ros.tools.make_bag import make_bag  # noqa: E402
-from frm_seg_ros.tools.processes import Child, ChildError, wait_until  # noqa: E402
+from frm_seg_ros.tools.processes import (  # noqa: E402
+    Child,
+    ChildError,
+    find_executable,
+    wait_until,
+)
 from frm_seg_ros.tools.video import count_frames  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,0 +1,164 @@
+"""What processes and the machine use, from /proc, and the GPU, from nvidia-smi.
+
+Names in capitals are the keys of ros2_benchmark 4.5 (ResourceMetrics).
+"""
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from frm_seg_ros.core.errors import ConfigError
+from frm_seg_ros.tools.conditions import machine_busy_s
+
+PROC = Path('/proc')
+EVERY_S = 0.2
+NO_GPU = 'nvidia-smi tells of no GPU'
+_QUERY = ('nvidia-smi', '--query-gpu=utilization.gpu,memory.used,memory.total',
+          '--format=csv,noheader,nounits')
+
+
+def check_pid(pid: int) -> None:
+    """Make sure that a process is there.
+
+    Raises:
+        ConfigError: if it is not.
+    """
+    if not (PROC / str(pid) / 'stat').is_file():
+        raise ConfigError(f'there is no process {pid}: name the process of the node, as '
+                          '`pgrep -f segmentation_node` tells it')
+
+
+def family(pid: int) -> list[int]:
+    """List a process and all that descend from it, such as what `ros2 run` starts."""
+    children: dict[int, list[int]] = {}
+    for folder in PROC.glob('[0-9]*'):
+        try:
+            parent = int(_fields(int(folder.name))[1])
+        except (OSError, IndexError):      # it ended meanwhile
+            continue
+        children.setdefault(parent, []).append(int(folder.name))
+    found = [pid]
+    for one in found:                      # grows as it goes
+        found += children.get(one, [])
+    return found
+
+
+def _fields(pid: int) -> list[str]:
+    """Give the fields of /proc/PID/stat after the name, which may hold spaces and brackets."""
+    return (PROC / str(pid) / 'stat').read_text().rpartition(')')[2].split()
+
+
+def cpu_s(pid: int) -> float:
+    """Give the CPU seconds of a process and of its ended children; NaN once it is gone.
+
+    proc(5): after the name come state, ppid, ... utime, stime, cutime, cstime at places 11 to 14.
+    """
+    try:
+        return sum(map(int, _fields(pid)[11:15])) / os.sysconf('SC_CLK_TCK')
+    except (OSError, IndexError):
+        return float('nan')
+
+
+def memory_mb(pid: int) -> float:
+    """Give the resident memory of a process in MiB; 0 once it is gone."""
+    try:
+        pages = int((PROC / str(pid) / 'statm').read_text().split()[1])
+    except (OSError, IndexError):
+        return 0.0
+    return pages * os.sysconf('SC_PAGE_SIZE') / 2**20
+
+
+def gpu() -> tuple[float, float] | None:
+    """Give use of the busiest GPU and of its memory, each in per cent; None where there is none.
+
+    A GPU that does not tell one of them counts as 0 there.
+    """
+    try:
+        done = subprocess.run(_QUERY, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    rows = [[_float(word) for word in line.split(',')] for line in done.stdout.splitlines()]
+    rows = [row for row in rows if len(row) == 3]
+    if not rows:
+        return None
+    return (max(row[0] for row in rows),
+            max(100 * row[1] / row[2] if row[2] else 0.0 for row in rows))
+
+
+def _float(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:      # `[N/A]`
+        return 0.0
+
+
+class Resources:
+    """Watches named processes, the machine and the GPU from a thread; see `stop`."""
+
+    def __init__(self, pids: Mapping[str, int]) -> None:
+        """Begin; `pids` are the processes by their part, descendants counted in."""
+        self._pids = {name: family(pid) for name, pid in pids.items()}
+        self._cpu_s = self._sum(cpu_s)
+        self._start = time.monotonic()
+        self._memory_mb = self._sum(memory_mb)
+        self._machine: list[float] = []
+        self._gpu: list[tuple[float, float]] = []
+        self._done = threading.Event()
+        self._threads = [threading.Thread(target=target, daemon=True)
+                         for target in (self._watch, self._watch_gpu)]
+        for thread in self._threads:
+            thread.start()
+
+    def _sum(self, measure: Callable[[int], float]) -> dict[str, float]:
+        return {name: sum(map(measure, pids)) for name, pids in self._pids.items()}
+
+    def _watch(self) -> None:
+        last, then = machine_busy_s(), time.monotonic()
+        while not self._done.wait(EVERY_S):
+            busy, now = machine_busy_s(), time.monotonic()
+            self._machine.append(100 * (busy - last) / (now - then) / (os.cpu_count() or 1))
+            last, then = busy, now
+            for name, value in self._sum(memory_mb).items():
+                self._memory_mb[name] = max(self._memory_mb[name], value)
+
+    def _watch_gpu(self) -> None:
+        while (found := gpu()) is not None:
+            self._gpu.append(found)
+            if self._done.wait(1.0):
+                break
+
+    def stop(self) -> dict[str, Any]:
+        """End; give for JSON what was used since the making.
+
+        By part: `cpu_cores`, the mean number of cores kept busy (None where the process ended),
+        and `memory_mb`, the largest resident memory seen. `machine`: ResourceMetrics of the whole
+        machine; `gpu`: of the GPU, or NO_GPU.
+        """
+        wall = time.monotonic() - self._start
+        used = {name: (value - self._cpu_s[name]) / wall
+                for name, value in self._sum(cpu_s).items()}
+        self._done.set()
+        for thread in self._threads:
+            thread.join()
+        told: dict[str, Any] = {
+            name: {'cpu_cores': cores if cores == cores else None,
+                   'memory_mb': self._memory_mb[name]} for name, cores in used.items()}
+        told['machine'] = _metrics('OVERALL_CPU_UTILIZATION', self._machine)
+        told['gpu'] = {**_metrics('DEVICE_UTILIZATION', [one for one, _ in self._gpu]),
+                       **_metrics('DEVICE_MEMORY_UTILIZATION', [one for _, one in self._gpu])
+                       } if self._gpu else NO_GPU
+        return told
+
+
+def _metrics(name: str, values: list[float]) -> dict[str, float]:
+    if not values or not np.isfinite(values).all():
+        return {}
+    return {f'ResourceMetrics.{kind}_{name}': float(reduce(values)) for kind, reduce in (
+        ('MEAN', np.mean), ('MAX', np.max), ('MIN', np.min), ('STDDEV', np.std))}
