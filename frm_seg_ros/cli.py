@@ -387,7 +387,9 @@ def _add_bag(commands: argparse._SubParsersAction) -> None:
     make = _command(actions, 'make', _bag_make, 'write the frames and truth of a source to a bag',
                     'frm-seg bag make synthetic:7:200 drive --rate 10')
     make.add_argument('source', metavar='SOURCE', help=_SOURCE_HELP)
-    make.add_argument('out', metavar='OUT', help='folder of the bag')
+    make.add_argument('out', metavar='OUT',
+                      help='folder of the bag; its camera_info is nominal, unless SOURCE is a bag '
+                           'that has one')
     make.add_argument('--rate', type=float, metavar='HZ',
                       help="frames a second (default: the source's)")
     make.add_argument('--storage', choices=['mcap', 'sqlite3'], default='mcap',
