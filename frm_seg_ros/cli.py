@@ -249,7 +249,8 @@ def _add_report(commands: argparse._SubParsersAction) -> None:
 
 
 def _report(args: argparse.Namespace) -> None:
-    from frm_seg_ros.tools.compare import comparison_text, read_runs, write_comparison
+    from frm_seg_ros.tools.compare import comparison_text, read_runs
+    from frm_seg_ros.tools.compare_page import write_comparison
     runs = read_runs(args.runs)
     print(comparison_text(runs))
     if args.out:

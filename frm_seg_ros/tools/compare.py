@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_uppercase
@@ -13,11 +13,12 @@ import numpy as np
 from frm_seg_ros.core.bootstrap import LEVEL, difference_interval
 from frm_seg_ros.core.bounds import read_json
 from frm_seg_ros.core.errors import ConfigError
-from frm_seg_ros.core.files import atomic_path
-from frm_seg_ros.tools.report_page import facts, page, section, table, tiles
 
 # What runs must have alike, beside their frames, to be compared.
 _ALIKE = ('source', 'bag_options', 'shard', 'label_space', 'classes')
+CALIBRATION, FLICKER = 'calibration error (0 is best)', 'flicker (0 is best)'
+TIME = 'ms a frame, p50'
+LOW_IS_BEST = (CALIBRATION, FLICKER, TIME)
 _NOTHING = 'the difference means nothing'
 
 
@@ -130,7 +131,7 @@ def differences(runs: Sequence[Run]) -> list[Difference]:
 
 def rows_of(runs: Sequence[Run]) -> list[list[str]]:
     """Lay out the scores: name, a value a run, and for all but the first the difference to it."""
-    scores = [_scores(run.result) for run in runs]
+    scores = [scores_of(run) for run in runs]
     return [[name, *(_number(one[name]) for one in scores),
              *(_number(one[name] - scores[0][name], '+') for one in scores[1:])]
             for name in scores[0]]
@@ -142,15 +143,19 @@ def head_of(runs: Sequence[Run]) -> list[str]:
             *(f'{run.letter} - {runs[0].letter}' for run in runs[1:])]
 
 
-def _scores(result: Mapping[str, Any]) -> dict[str, float]:
-    calibration = result['calibration'] or {'error': None}
+def scores_of(run: Run) -> dict[str, float]:
+    """Give all scores of a run by name; NaN where there is none."""
+    result = run.result
+    found = {name: result.get(name) or {} for name in ('calibration', 'flicker', 'timing')}
     return {name: _value(value) for name, value in {
         **{f'IoU {name}': value for name, value in result['iou'].items()},
         'mIoU': result['miou'],
         'frequency-weighted IoU': result['frequency_weighted_iou'],
         'pixel accuracy': result['pixel_accuracy'],
         'boundary F': result['boundary']['f'],
-        'calibration error (0 is best)': calibration['error'],
+        CALIBRATION: found['calibration'].get('error'),
+        FLICKER: found['flicker'].get('share'),
+        TIME: found['timing'].get('latency_ms', {}).get('p50'),
     }.items()}
 
 
@@ -160,6 +165,11 @@ def _value(value: float | None) -> float:
 
 def _number(value: float, sign: str = '') -> str:
     return f'{value:{sign}.3f}' if value == value else '–'
+
+
+def name_of(run: Run) -> str:
+    """Name a run by its letter and by what was scored."""
+    return f'{run.letter}: {run.result.get("model") or run.result.get("predictions")}'
 
 
 def facts_of(run: Run) -> dict[str, str]:
@@ -173,30 +183,9 @@ def facts_of(run: Run) -> dict[str, str]:
 
 def comparison_text(runs: Sequence[Run]) -> str:
     """Lay out a comparison for a terminal."""
-    names = [f'{run.letter}: {run.result.get("model") or run.result.get("predictions")} '
-             f'({run.path})' for run in runs]
+    names = [f'{name_of(run)} ({run.path})' for run in runs]
     lines = [head_of(runs), *rows_of(runs)]
     width = max(len(line[0]) for line in lines)
     laid_out = [f'{line[0]:<{width}}' + ''.join(f'{cell:>9}' for cell in line[1:])
                 for line in lines]
     return '\n'.join([*names, *laid_out, *(found.words for found in differences(runs))])
-
-
-def write_comparison(path: str | Path, runs: Sequence[Run], command: str) -> None:
-    """Write a comparison as one HTML file, whole or not at all."""
-    headline = {f'mIoU of {run.letter}': _number(_value(run.result['miou'])) for run in runs}
-    headline['frames'] = str(len(runs[0].stamps_ns))
-    verdicts = ''.join(f'<p>{found.words}</p>' for found in differences(runs))
-    parts = [
-        section('What the difference means', verdicts,
-                'Paired bootstrap: the same blocks of frames are drawn for both. For frames of '
-                'one drive the interval is too narrow, and it knows nothing of other places.'),
-        section('Side by side', table(head_of(runs), rows_of(runs))),
-        *(section(f'Run {run.letter}', facts(facts_of(run))) for run in runs),
-        section('Made by', facts({'command': command})),
-    ]
-    text = page(f'{" and ".join(run.letter for run in runs)} on {runs[0].result["source"]}',
-                'Runs over the same frames, scored against the same truth.', tiles(headline),
-                '\n'.join(parts))
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding='utf-8')

@@ -1,15 +1,16 @@
 """The look of the report: one page of HTML that needs nothing from outside."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 _STYLE = """
 :root { --bg: #f6f7f9; --card: #fff; --ink: #1b1f24; --soft: #667080; --line: #e2e6eb;
-  --accent: #2563eb; --cell: 37, 99, 235; --bad: #d33a2c; color-scheme: light dark; }
+  --accent: #2563eb; --cell: 37, 99, 235; --bad: #d33a2c; --good: #1a7f4b;
+  color-scheme: light dark; }
 @media (prefers-color-scheme: dark) {
   :root { --bg: #12151a; --card: #1b2027; --ink: #e8ebef; --soft: #9aa5b3; --line: #2e353f;
-    --accent: #7aa7ff; --cell: 122, 167, 255; --bad: #ff7b6b; } }
+    --accent: #7aa7ff; --cell: 122, 167, 255; --bad: #ff7b6b; --good: #5fd19a; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--bg); color: var(--ink);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
@@ -21,23 +22,23 @@ p { margin: 0 0 12px; }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 12px;
   padding: 18px; margin-top: 16px; }
 .tiles { display: grid; gap: 12px; margin-top: 18px;
-  grid-template-columns: repeat(auto-fit, minmax(140px, 1fr)); }
+  grid-template-columns: repeat(4, 1fr); }
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: 12px;
   padding: 14px 16px; }
 .tile b { display: block; font-size: 28px; line-height: 1.2; font-variant-numeric: tabular-nums;
   white-space: nowrap; }
-section .tiles { grid-template-columns: repeat(3, 1fr); margin: 0 0 18px; }
+section .tiles { grid-template-columns: repeat(auto-fit, minmax(104px, 1fr)); margin: 0 0 18px; }
 section .tile { padding: 8px 12px; border: 0; background: var(--bg); }
-section .tile b { font-size: 19px; }
+section .tile b { font-size: 18px; }
 .tile:first-child b { color: var(--accent); }
 .pair { display: grid; gap: 16px; grid-template-columns: repeat(auto-fit, minmax(310px, 1fr)); }
 .pair > section { min-width: 0; margin-top: 0; }
 .pair { margin-top: 16px; }
 pre { margin: 0; padding: 12px; overflow-x: auto; background: var(--bg); border-radius: 8px;
   font-size: 13px; white-space: pre-wrap; overflow-wrap: anywhere; }
-dl { display: grid; grid-template-columns: minmax(90px, max-content) 1fr; gap: 4px 16px;
+dl { display: grid; grid-template-columns: fit-content(240px) minmax(0, 1fr); gap: 4px 16px;
   margin: 14px 0 0; }
-dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
+dt { color: var(--soft); overflow-wrap: anywhere; } dd { margin: 0; overflow-wrap: anywhere; }
 .bar { display: grid; grid-template-columns: 112px 1fr 48px; gap: 10px; align-items: center;
   margin: 5px 0; font-size: 14px; }
 .bar span:first-child { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
@@ -50,21 +51,43 @@ table { border-collapse: collapse; width: 100%; font-size: 12px;
   font-variant-numeric: tabular-nums; }
 td { text-align: center; min-width: 38px; height: 28px; border: 1px solid var(--card); }
 th { font-weight: 500; color: var(--soft); padding: 2px 8px; text-align: right; }
+th span { display: inline-block; max-width: 220px; max-height: 150px; overflow: hidden;
+  text-overflow: ellipsis; white-space: nowrap; vertical-align: middle; }
+tbody th, .plain thead th:first-child { position: sticky; left: 0; background: var(--card); }
 thead th { writing-mode: vertical-rl; transform: rotate(180deg); text-align: left;
-  padding: 8px 2px; }
+  padding: 8px 2px; vertical-align: top; }
+.plain { max-width: 640px; }
+.better { color: var(--good); } .worse { color: var(--bad); } .best { font-weight: 700; }
+.gap { height: 7px; }
+.verdict { padding: 10px 14px; border-left: 4px solid var(--line); background: var(--bg);
+  border-radius: 6px; }
 .plain thead th { writing-mode: horizontal-tb; transform: none; text-align: center; }
-.plain td { min-width: 0; }
-svg { display: block; width: 100%; height: auto; }
-svg text { fill: var(--soft); font-size: 13px; }
+.plain thead th:first-child { text-align: right; }
+.plain td { min-width: 0; padding: 0 6px; }
+svg { display: block; width: 100%; height: auto; overflow: visible; }
+svg text { fill: var(--soft); font-size: 16px; }
 .legend { display: flex; flex-wrap: wrap; gap: 6px 16px; font-size: 14px; }
+.legend span, .soft { min-width: 0; overflow-wrap: anywhere; }
 .swatch { display: inline-block; width: 14px; height: 14px; border-radius: 4px;
   border: 1px solid rgba(127, 127, 127, .6); vertical-align: -2px; margin-right: 6px; }
 .shots { display: grid; grid-template-columns: repeat(4, 1fr); gap: 6px; margin-bottom: 6px; }
 .shots img { width: 100%; display: block; border-radius: 6px; }
 .shots figure { margin: 0; } figcaption { font-size: 12px; color: var(--soft); }
-.frame + .frame { margin-top: 16px; }
-@media (max-width: 640px) { .shots { grid-template-columns: repeat(2, 1fr); }
-  .tile b { font-size: 21px; } h1 { font-size: 21px; } }
+.frame { scroll-margin-top: 12px; }
+.frame + .frame { margin-top: 18px; padding-top: 18px; border-top: 1px solid var(--line); }
+.frame:target { outline: 2px solid var(--accent); outline-offset: 8px; border-radius: 6px; }
+a { color: var(--accent); text-decoration: none; } a:hover { text-decoration: underline; }
+nav { display: flex; flex-wrap: wrap; gap: 4px 16px; margin-top: 14px; font-size: 14px; }
+details { margin-top: 14px; } summary { cursor: pointer; color: var(--accent); }
+@media print { details > * { display: block; } section { break-inside: avoid; } }
+@media (max-width: 640px) { main { padding: 20px 12px 48px; } section { padding: 14px; }
+  th span { max-width: 104px; max-height: 110px; }
+  dl { grid-template-columns: minmax(0, 1fr); gap: 0; } dd { margin-bottom: 8px; }
+  .bar { grid-template-columns: 92px 1fr 44px; gap: 8px; }
+  .tiles { grid-template-columns: repeat(2, 1fr); gap: 10px; }
+  section .tiles { grid-template-columns: repeat(auto-fit, minmax(104px, 1fr)); gap: 8px; }
+  svg text { font-size: 22px; } .shots { grid-template-columns: repeat(2, 1fr); }
+  .tile b { font-size: 20px; } h1 { font-size: 21px; } }
 """
 
 
@@ -77,13 +100,25 @@ def page(title: str, subtitle: str, tiles: str, sections: str) -> str:
             f'{tiles}\n{sections}\n</main></body></html>\n')
 
 
-def section(title: str, body: str, remark: str = '') -> str:
-    """Frame a part of the page; `body` is HTML, the rest is text."""
+def section(title: str, body: str, remark: str = '', anchor: str = '') -> str:
+    """Frame a part of the page; `body` is HTML, the rest is text, `anchor` a target of links."""
     soft = f'<p class="soft">{escape(remark)}</p>' if remark else ''
-    return f'<section><h2>{escape(title)}</h2>{soft}{body}</section>'
+    target = f' id="{escape(anchor)}"' if anchor else ''
+    return f'<section{target}><h2>{escape(title)}</h2>{soft}{body}</section>'
 
 
-def tiles(values: dict[str, str]) -> str:
+def links(targets: Mapping[str, str]) -> str:
+    """Lead to parts of the page, whose anchors are given by the text of the link."""
+    return ''.join(f'<a href="#{escape(anchor)}">{escape(text)}</a> '
+                   for text, anchor in targets.items())
+
+
+def hidden(summary: str, body: str) -> str:
+    """Keep HTML behind a line of text until that is asked for."""
+    return f'<details><summary>{escape(summary)}</summary>{body}</details>'
+
+
+def tiles(values: Mapping[str, str]) -> str:
     """Show a few figures large, by their names."""
     cells = ''.join(f'<div class="tile"><b>{escape(value)}</b><span class="soft">{escape(name)}'
                     '</span></div>' for name, value in values.items())
@@ -92,15 +127,20 @@ def tiles(values: dict[str, str]) -> str:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Lay out rows of text; the first column names them."""
-    top = ''.join(f'<th>{escape(name)}</th>' for name in head)
-    body = ''.join(f'<tr><th>{escape(row[0])}</th>'
+    top = ''.join(name_cell(name) for name in head)
+    body = ''.join(f'<tr>{name_cell(row[0])}'
                    + ''.join(f'<td>{escape(text)}</td>' for text in row[1:]) + '</tr>'
                    for row in rows)
     return (f'<div class="scroll"><table class="plain"><thead><tr>{top}</tr></thead>'
             f'<tbody>{body}</tbody></table></div>')
 
 
-def facts(values: dict[str, str]) -> str:
+def name_cell(name: str) -> str:
+    """Head a row or column of a table; names that are too long are cut short."""
+    return f'<th title="{escape(name)}"><span>{escape(name)}</span></th>'
+
+
+def facts(values: Mapping[str, str]) -> str:
     """List facts by their names."""
     rows = ''.join(f'<dt>{escape(name)}</dt><dd>{escape(value)}</dd>'
                    for name, value in values.items())

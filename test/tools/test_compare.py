@@ -13,7 +13,8 @@ from frm_seg_ros.core.bootstrap import difference_interval
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.frame import Frame
 from frm_seg_ros.core.label_space import Label, LabelSpace
-from frm_seg_ros.tools.compare import comparison_text, differences, read_runs, write_comparison
+from frm_seg_ros.tools.compare import comparison_text, differences, read_runs
+from frm_seg_ros.tools.compare_page import write_comparison
 from frm_seg_ros.tools.details import details
 from frm_seg_ros.tools.evaluate import score_dict, write_json
 from frm_seg_ros.tools.evaluation import Evaluation

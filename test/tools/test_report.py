@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from frm_seg_ros.core.frame import Frame
 from frm_seg_ros.core.label_space import Label, LabelSpace
 from frm_seg_ros.tools import report_charts
 from frm_seg_ros.tools.evaluation import Evaluation
-from frm_seg_ros.tools.report import error_picture, write_report
+from frm_seg_ros.tools.report import write_report
+from frm_seg_ros.tools.report_frames import error_picture
 
 SPACE = LabelSpace('<space>', (Label('ro<ad', 0, 0, 'flat', (128, 64, 128)),
                                Label('car', 1, 1, 'vehicle', (0, 0, 142)),
@@ -88,7 +90,10 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Reader:
 def test_nothing_comes_from_outside(report: Reader) -> None:
     places = [value for _, attributes in report.tags for name, value in attributes.items()
               if name in ('src', 'href', 'srcset', 'data', 'action')]
-    assert places and all(place.startswith('data:image/') for place in places)
+    outside = [place for place in places if not place.startswith('data:image/')]
+    targets = {attributes['id'] for _, attributes in report.tags if 'id' in attributes}
+    assert len(outside) < len(places) and {place[1:] for place in outside} <= targets
+    assert all(place.startswith('#') for place in outside)
     style = ''.join(report.text)
     assert 'url(' not in style and '@import' not in style
     assert not {'script', 'link', 'iframe', 'b-', 'i'} & {
@@ -123,10 +128,12 @@ def test_boundary_figures(report: Reader) -> None:
 
 def test_interval_of_miou(report: Reader, tmp_path: Path) -> None:
     low, high = miou_interval(make_evaluation().counts_array())
-    text = report.text[report.text.index('mIoU, 95% interval over frames') + 1]
-    assert text.startswith(f'{low:.3f} to {high:.3f} (bootstrap, 1000 draws in blocks of 2;')
+    assert report.text[report.text.index('mIoU, 95% interval') - 1] == f'{low:.3f}–{high:.3f}'
+    text = report.text[report.text.index('interval of mIoU') + 1]
+    assert text.startswith('over frames, by bootstrap: 1000 draws in blocks of 2;')
     write_report(tmp_path / 'r.html', make_evaluation(1), 't', 'c', {})
-    assert 'interval over frames' not in ' '.join(read_report(tmp_path / 'r.html').text)
+    texts = read_report(tmp_path / 'r.html').text
+    assert texts[texts.index('mIoU, 95% interval') - 1] == '–' and 'interval of mIoU' not in texts
 
 
 def test_confused_figures(report: Reader, tmp_path: Path) -> None:
@@ -149,8 +156,8 @@ def test_calibration_figures(report: Reader) -> None:
 def test_the_reliability_diagram() -> None:
     chart = report_charts.reliability(make_evaluation().calibration.scores())
     bars = re.findall(r'<rect x="([^"]*)" y="([^"]*)" width="([^"]*)" height="([^"]*)"', chart)
-    # bins 11 and 14 of 592 / 15 pixels from 40 on; accuracy 0.75 and 0.8333 of 268 up from 276
-    assert bars == [('475.1', '75.0', '37.5', '201.0'), ('593.5', '52.7', '37.5', '223.3')]
+    # bins 11 and 14 of 576 / 15 pixels from 56 on; accuracy 0.75 and 0.8333 of 276 up from 286
+    assert bars == [('479.4', '79.0', '36.4', '207.0'), ('594.6', '56.0', '36.4', '230.0')]
 
 
 def test_without_confidence_there_is_no_calibration(tmp_path: Path) -> None:
@@ -159,8 +166,8 @@ def test_without_confidence_there_is_no_calibration(tmp_path: Path) -> None:
 
 
 def test_worst_frames_come_first_with_their_pictures(report: Reader) -> None:
-    shown = [int(number) for number in re.findall(r'frame (\d+), ', ' '.join(report.text))]
-    assert shown == [5, 4, 3, 2, 0, 1, 3, 5]
+    shown = [int(number) for number in re.findall(r', frame (\d+), ', ' '.join(report.text))]
+    assert shown == [5, 4, 3, 2, 0, 1]      # 3 and 5 along the way are shown already
     images = [attributes['src'] for tag, attributes in report.tags if tag == 'img']
     assert len(images) == 4 * len(shown)
     evaluation = make_evaluation()
@@ -192,8 +199,23 @@ def test_confusion_is_in_percent_of_the_truth() -> None:
 
 
 def test_the_curve_has_gaps_where_nothing_was_scored() -> None:
-    curve = report_charts.curve([0.0, 1.0, 2.0, 3.0], [0.0, float('nan'), 1.0, 0.5], 's')
-    assert re.search(r'd="M40\.0 276\.0 M\d+\.\d 8\.0 L632\.0 142\.0"', curve)
+    curve = report_charts.curves({'': ([0.0, 1.0, 2.0, 3.0], [0.0, float('nan'), 2.0, 1.0])},
+                                 's', 2.0)
+    assert 'd="M56.0 286.0h0M440.0 10.0h0L632.0 148.0"' in curve
+
+
+def test_curves_of_several_cameras_share_their_axis() -> None:
+    chart = report_charts.curves({'<a>': ([0.0, 1.0], [0.0, 1.0]), 'b': ([2.0, 3.0], [1.0, 0.0])},
+                                 's', links=[(3.0, 0.0, 'stamp-7', '<t>')])
+    assert re.findall(r'<path d="([^"]*)"', chart) == ['M56.0 286.0h0L248.0 10.0',
+                                                       'M440.0 10.0h0L632.0 286.0']
+    assert '<a href="#stamp-7"><title>&lt;t&gt;</title><circle cx="632.0" cy="286.0"' in chart
+    assert '&lt;a&gt;</span>' in chart and '<a>' not in chart
+
+
+@pytest.mark.parametrize('value, top', [(0.9, 1), (1, 1), (1.1, 2), (23, 40), (81, 100), (4, 4)])
+def test_tops_of_axes(value: float, top: float) -> None:
+    assert report_charts.nice_top(value) == pytest.approx(top)
 
 
 @pytest.mark.parametrize('frames', [1, 2])
@@ -225,3 +247,68 @@ def test_a_report_that_fails_leaves_the_old_one(tmp_path: Path,
         write_report(path, make_evaluation(), 't', 'c', {})
     assert path.read_bytes() == b'old'
     assert list(tmp_path.iterdir()) == [path]
+
+
+def timed_evaluation(backwards: bool = False) -> Evaluation:
+    """Six frames of two cameras; the n-th took 10 n + 2 ms, but for the first of all."""
+    evaluation = Evaluation(SPACE, 6)
+    for index in range(6):
+        truth = np.zeros((10, 10), np.uint8)
+        labels = truth.copy()
+        labels.flat[:10 * index] = 1
+        stamp = 10**9 * (-index if backwards else 5 + index % 3)
+        image = np.zeros((10, 10, 3), np.uint8)
+        evaluation.add(Frame(image, stamp, f'/cam{index // 3}<b>', truth),
+                       labels, None, {'pre': 2.0, 'inference': 10.0 * index, 'decode': 1.0}
+                       if index else None)
+    return evaluation
+
+
+def test_times_of_frames(tmp_path: Path) -> None:
+    write_report(tmp_path / 'r.html', timed_evaluation(), 't', 'c', {})
+    report = read_report(tmp_path / 'r.html')
+    # 12, 22, 32, 42, 52 ms
+    for name, text in (('p50', '32.0 ms'), ('p90', '48.0 ms'), ('max', '52.0 ms')):
+        texts = report.text[report.text.index('Time of a frame'):]
+        assert texts[texts.index(name) - 1] == text
+    assert after(report, 'Time along the recording', 'inference with decoding') == '30.0'
+    html = (tmp_path / 'r.html').read_text()
+    # of 0..80 ms; the first frame of the first camera was not timed
+    assert 'd="M344.0 244.6h0L632.0 210.1"' in html.partition('Time along the recording')[2]
+
+
+def test_every_camera_has_its_row_line_and_anchors(tmp_path: Path) -> None:
+    write_report(tmp_path / 'r.html', timed_evaluation(), 't', 'c', {})
+    report = read_report(tmp_path / 'r.html')
+    cells = report.text[report.text.index('Cameras'):]
+    assert cells[cells.index('/cam1<b>') + 1:][:2] == ['3', '0.300']    # 60 % / 2
+    targets = [attributes['id'] for tag, attributes in report.tags
+               if attributes.get('class') == 'frame']
+    # the worst come first; stamps are alike in both cameras
+    assert targets == ['stamp-7000000000-1', 'stamp-6000000000-1', 'stamp-5000000000-1',
+                       'stamp-7000000000-0', 'stamp-5000000000-0', 'stamp-6000000000-0']
+    assert 'mIoU along the recording' in report.text
+
+
+def test_where_stamps_go_back_frames_are_counted(tmp_path: Path) -> None:
+    write_report(tmp_path / 'r.html', timed_evaluation(backwards=True), 't', 'c', {})
+    assert '2 frames' in read_report(tmp_path / 'r.html').text
+
+
+def test_flicker_is_on_top(tmp_path: Path) -> None:
+    evaluation = make_evaluation(2)
+    evaluation.counts[1] = replace(evaluation.counts[1], still=400, changed=5)
+    write_report(tmp_path / 'r.html', evaluation, 't', 'c', {})
+    texts = read_report(tmp_path / 'r.html').text
+    assert texts[texts.index('flicker') - 1] == '1.25%'
+    assert '(400 pixels)' in ' '.join(texts)
+
+
+def test_long_recordings_are_drawn_with_fewer_points(tmp_path: Path) -> None:
+    evaluation = make_evaluation(2)
+    evaluation.counts[:] = [replace(evaluation.counts[index % 2], stamp_ns=index)
+                            for index in range(4000)]
+    write_report(tmp_path / 'r.html', evaluation, 't', 'c', {})
+    html = (tmp_path / 'r.html').read_text()
+    assert 'A point of the line is the mean of 3 frames.' in html
+    assert re.search(r'<path d="([^"]*)"', html)[1].count('L') == 1333
