@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from frm_seg_ros.core.files import share_dir
-from frm_seg_ros.core.model_card import ModelCard
+from frm_seg_ros.core.model_card import INT8, ModelCard
 from frm_seg_ros.segmenter import Segmenter
 from frm_seg_ros.sources.base import open_source
 from frm_seg_ros.tools.scoring import evaluate
@@ -29,6 +29,10 @@ def test_files_and_card_belong_together(folder):
     for figures in card.measured.values():
         assert figures['command'].startswith('frm-seg eval ')
         assert 0 < figures['miou'] < 1
+    for figures in card.precisions.values():
+        assert figures['command'].startswith('frm-seg precisions ')
+        assert figures['float32_miou'] == card.precisions['float32']['miou']
+    assert ('int8' in card.precisions) == (INT8 in card.files)
 
 
 def test_the_tracked_tree_stays_small():

@@ -9,7 +9,7 @@ import onnxruntime
 
 from frm_seg_ros.backends.base import Labels
 from frm_seg_ros.core.errors import ConfigError
-from frm_seg_ros.core.model_card import ONNX, ModelCard
+from frm_seg_ros.core.model_card import INT8, ONNX, ModelCard
 from frm_seg_ros.core.normalise import normalise
 from frm_seg_ros.core.outputs import decode_output
 from frm_seg_ros.core.precision import choose_precision
@@ -26,8 +26,9 @@ class OnnxRuntimeBackend:
             raise ConfigError('backend onnxruntime runs on the CPU only, device is cuda: choose '
                               'backend torch for CUDA, or device cpu')
         card.check_files()
+        able = ('int8', 'float32') if INT8 in card.files else ('float32',)
         self.precision, self.precision_why = choose_precision(
-            self.name, precision, ('float32',), card.precisions)
+            self.name, precision, able, card.precisions)
         self._card = card
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
@@ -35,7 +36,7 @@ class OnnxRuntimeBackend:
         options.add_session_config_entry('session.intra_op.allow_spinning', '0')
         # Resolved, since a workspace of symlinks has graph and weights in other folders than
         # these, and the runtime refuses weights outside the folder of the graph.
-        path = card.file(ONNX).resolve()
+        path = card.file(INT8 if self.precision == 'int8' else ONNX).resolve()
         try:
             self._session = onnxruntime.InferenceSession(
                 str(path), options, providers=['CPUExecutionProvider'])

@@ -18,6 +18,7 @@ from frm_seg_ros.core.precision import check_measured
 CARD = 'card.yaml'
 WEIGHTS = 'weights.safetensors'
 ONNX = 'model.onnx'
+INT8 = 'model.int8.onnx'
 # What the architecture of an imported network tells in place of arguments: key and choices.
 IMPORTED = {'imported': ('logits', 'labels'), 'sizes': ('any', 'fixed'), 'batch': ('any', 'one')}
 

@@ -13,6 +13,10 @@ MEASURED = ('source', 'frames', 'miou', 'float32_miou', 'backend', 'command')
 LARGEST_LOSS = 0.005
 
 
+class PrecisionError(ConfigError):
+    """A precision that a backend does not do."""
+
+
 def choose_precision(backend: str, wanted: str, able: Sequence[str],
                      measured: Mapping[str, Mapping[str, Any]]) -> tuple[str, str]:
     """Choose the precision that a backend runs in.
@@ -30,15 +34,15 @@ def choose_precision(backend: str, wanted: str, able: Sequence[str],
         The precision, and a few words that say why it is that one.
 
     Raises:
-        ConfigError: if there is no such precision, or the backend does not do it.
+        ConfigError: if there is no such precision; a PrecisionError if the backend does not do it.
     """
     if wanted not in ('auto', *PRECISIONS):
         raise ConfigError(f'precision is {wanted!r}: take one of auto, {", ".join(PRECISIONS)}')
     if wanted != 'auto':
         if wanted not in able:
-            raise ConfigError(f'backend {backend} does not do {wanted} with this model on this '
-                              f'device: it does {" and ".join(able)}, choose one of these, auto, '
-                              'or another backend')
+            raise PrecisionError(
+                f'backend {backend} does not do {wanted} with this model on this device: it does '
+                f'{" and ".join(able)}, choose one of these, auto, or another backend')
         return wanted, 'as asked for'
     passed = []
     for precision in able:

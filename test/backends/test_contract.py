@@ -5,11 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from frm_seg_ros.backends.base import BACKENDS, open_backend
+from frm_seg_ros.backends.base import BACKENDS, network_size, open_backend
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.files import share_dir
 from frm_seg_ros.core.model_card import ModelCard
 from frm_seg_ros.core.plugins import load_plugin
+from frm_seg_ros.core.precision import PRECISIONS
 from frm_seg_ros.core.resize import resize_image
 from frm_seg_ros.sources.base import open_source
 
@@ -18,6 +19,8 @@ torch = pytest.importorskip('torch', reason='torch, the reference, is not instal
 from hand_made_network import write_hand_made  # noqa: E402
 
 MODEL = share_dir() / 'models' / 'frm_b0_fast'
+# Of the pixels; bfloat16 has a mantissa of 7 bits and int8 256 steps, and so other near-ties.
+AGREEMENT = {'float32': 0.999, 'bfloat16': 0.98, 'float16': 0.995, 'int8': 0.95}
 NETWORK_SIZES = [(360, 480), (192, 256), (181, 243)]
 
 
@@ -27,6 +30,13 @@ def backend_class(request):
         return load_plugin('backend', request.param, BACKENDS)
     except ImportError as error:
         pytest.skip(f'{request.param} is not installed: {error}')
+
+
+@pytest.fixture
+def cpu_class(backend_class):
+    if backend_class.name == 'tensorrt':
+        pytest.skip('tensorrt runs on CUDA devices only')
+    return backend_class
 
 
 def frames_of_six_classes(count):
@@ -48,7 +58,7 @@ def frames():
 
 @pytest.fixture(scope='module')
 def reference():
-    return open_backend('torch', ModelCard.load(MODEL), 'cpu')[0]
+    return open_backend('torch', ModelCard.load(MODEL), 'cpu', 'float32')[0]
 
 
 def slow_labels(backend, images, size):
@@ -64,8 +74,8 @@ def slow_labels(backend, images, size):
 
 @pytest.mark.parametrize('size', NETWORK_SIZES)
 @pytest.mark.parametrize('batch', [1, 3])
-def test_labels_and_confidence_equal_the_reference(backend_class, frames, reference, size, batch):
-    backend = backend_class(ModelCard.load(MODEL), 'cpu')
+def test_labels_and_confidence_equal_the_reference(cpu_class, frames, reference, size, batch):
+    backend = cpu_class(ModelCard.load(MODEL), 'cpu', 'float32')
     images = np.stack([resize_image(image, size) for image in frames[:batch]])
     wanted = (300, 412)  # the camera's size is not a multiple of the network's
     found = backend.run(images, [wanted] * batch, confidence=True)
@@ -82,11 +92,31 @@ def test_labels_and_confidence_equal_the_reference(backend_class, frames, refere
     backend.close()
 
 
-def test_the_time_of_decoding_is_told(backend_class, frames, monkeypatch):
-    backend = backend_class(ModelCard.load(MODEL), 'cpu')
+@pytest.mark.parametrize('precision', PRECISIONS)
+def test_each_precision_is_done_as_told_or_refused(cpu_class, frames, reference, precision):
+    card = ModelCard.load(MODEL)
+    try:
+        backend = cpu_class(card, 'cpu', precision)
+    except ConfigError as error:
+        assert precision != 'float32'
+        assert f'does not do {precision} ' in str(error) and 'float32' in str(error)
+        return
+    assert (backend.precision, backend.precision_why) == (precision, 'as asked for')
+    size = card.input_size
+    images = np.stack([resize_image(image, size) for image in frames])
+    labels, _ = slow_labels(reference, images, size)
+    found = np.stack([each for each, _ in backend.run(images, [size] * len(images))])
+    assert (found == labels).mean() >= AGREEMENT[precision]
+    # Not float32 under another name.
+    assert (precision == 'float32') == ((found == labels).mean() >= 0.9999)
+    backend.close()
+
+
+def test_the_time_of_decoding_is_told(cpu_class, frames, monkeypatch):
+    backend = cpu_class(ModelCard.load(MODEL), 'cpu', 'float32')
     images = np.stack([resize_image(image, (192, 256)) for image in frames[:2]])
     backend.run(images, [(90, 120)] * 2)
-    module = sys.modules[backend_class.__module__]
+    module = sys.modules[cpu_class.__module__]
     clock = [100.0]
 
     def slow_decode(logits, size, confidence):
@@ -101,8 +131,8 @@ def test_the_time_of_decoding_is_told(backend_class, frames, monkeypatch):
     backend.close()
 
 
-def test_every_image_gets_its_own_size_and_no_confidence_unasked(backend_class, frames):
-    backend = backend_class(ModelCard.load(MODEL), 'cpu')
+def test_every_image_gets_its_own_size_and_no_confidence_unasked(cpu_class, frames):
+    backend = cpu_class(ModelCard.load(MODEL), 'cpu', 'float32')
     images = np.stack([resize_image(image, (192, 256)) for image in frames[:2]])
     (first, none), (second, _) = backend.run(images, [(90, 120), (720, 1280)])
     assert first.shape == (90, 120)
@@ -119,8 +149,8 @@ def hand_made(tmp_path_factory):
     return export_model(folder, None, 'synthetic:11:2')
 
 
-def test_right_answer_of_the_hand_made_network(backend_class, hand_made):
-    backend = backend_class(ModelCard.load(hand_made), 'cpu')
+def test_right_answer_of_the_hand_made_network(cpu_class, hand_made):
+    backend = cpu_class(ModelCard.load(hand_made), 'cpu')
     truth = np.full((96, 128), 3, np.uint8)
     truth[32:64, 40:100] = 8
     grey = np.where(truth == 8, 200, 40).astype(np.uint8)
@@ -138,16 +168,28 @@ def test_right_answer_of_the_hand_made_network(backend_class, hand_made):
 
 # Of the pixels. Halves have a mantissa of 10 and 7 bits, and so other near-ties.
 CUDA_AGREEMENT = {'float32': 0.999, 'float16': 0.999, 'bfloat16': 0.995}
+ON_CUDA = [('torch', 'float32'), ('torch', 'float16'), ('torch', 'bfloat16'),
+           ('onnxruntime', 'float32'), ('tensorrt', 'float32'), ('tensorrt', 'float16')]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='torch finds no CUDA device')
 @pytest.mark.parametrize('size', NETWORK_SIZES)
-@pytest.mark.parametrize('precision', CUDA_AGREEMENT)
-def test_cuda_equals_the_reference(frames, reference, size, precision):
-    backend = load_plugin('backend', 'torch', BACKENDS)(ModelCard.load(MODEL), 'cuda', precision)
+@pytest.mark.parametrize(('name', 'precision'), ON_CUDA)
+def test_cuda_equals_the_reference(frames, reference, size, name, precision, tmp_path,
+                                   monkeypatch):
+    if not torch.cuda.is_available():
+        pytest.skip('torch finds no CUDA device')
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))  # so that TensorRT builds an engine
+    card = ModelCard.load(MODEL)
+    size = network_size(name, card, size)
+    try:
+        backend, _ = open_backend(name, card, 'cuda', precision, size, build_engine=True)
+    except ConfigError as error:
+        if 'is not installed' in str(error) or 'no CUDA provider' in str(error):
+            pytest.skip(str(error))
+        raise
     images = np.stack([resize_image(image, size) for image in frames])
     labels, confidence = slow_labels(reference, images, (300, 412))
-    for _ in range(2):  # recorded, and replayed
+    for _ in range(2):  # torch records, then replays
         found = backend.run(images, [(300, 412)] * 3, confidence=True)
         for i in range(3):
             assert (found[i][0] == labels[i]).mean() >= CUDA_AGREEMENT[precision]
@@ -156,8 +198,10 @@ def test_cuda_equals_the_reference(frames, reference, size, precision):
     backend.close()
 
 
-def test_cuda_is_refused_where_there_is_none(backend_class):
+@pytest.mark.parametrize('name', ['openvino', 'onnxruntime', 'torch'])
+def test_cuda_is_refused_where_there_is_none(name):
     if torch.cuda.is_available():
         pytest.skip('there is a CUDA device')
+    pytest.importorskip(name, reason=f'{name} is not installed')
     with pytest.raises(ConfigError, match='device is cuda'):
-        backend_class(ModelCard.load(MODEL), 'cuda')
+        open_backend(name, ModelCard.load(MODEL), 'cuda')
