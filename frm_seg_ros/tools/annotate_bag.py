@@ -138,7 +138,8 @@ class Annotator:
     def _write_space(self, writer: BagWriter, segmenter: Segmenter) -> None:
         """Write the label space before everything else; latched."""
         fields = label_space_fields(segmenter.card, segmenter.label_space)
-        arrays = {key: np.array(fields[key], np.uint8) for key in ('ids', 'colors')}
+        arrays = {key: np.array(value, np.uint8) for key, value in fields.items()
+                  if value and isinstance(value[0], int)}
         writer.put(writer.topic(self._space, LABEL_SPACE, 1, True), self._bag.start_ns,
                    writer.make(LABEL_SPACE, **{**fields, **arrays}))
 

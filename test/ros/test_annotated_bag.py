@@ -10,8 +10,9 @@ from rosbags.rosbag2 import Reader
 from sensor_msgs.msg import Image
 from tiny_model import write_tiny_model
 
+from frm_seg_ros.core.label_message import label_space_fields
 from frm_seg_ros.ros import node as node_
-from frm_seg_ros.ros.messages import LabelSpace, label_space_message
+from frm_seg_ros.ros.messages import LabelSpace
 from frm_seg_ros.ros.outputs import OUTPUTS
 from frm_seg_ros.ros.publishers import OUTPUT_DEPTH
 from frm_seg_ros.segmenter import Segmenter
@@ -26,7 +27,6 @@ def test_names_encodings_and_qos_are_those_of_the_node() -> None:
     assert made == {name: OUTPUTS[name].encoding for name in made}
     assert annotate_bag.PREFIX == f'/{node_.NAME}'
     assert annotate_bag._DEPTH == OUTPUT_DEPTH
-    assert node_.LATCHED.depth == 1
 
 
 def test_ros_reads_what_was_written(tmp_path: Path) -> None:
@@ -38,8 +38,8 @@ def test_ros_reads_what_was_written(tmp_path: Path) -> None:
         for connection, _, raw in reader.messages():
             found.setdefault(connection.topic, []).append(bytes(raw))
     (raw,) = found['/frm_seg/label_space']
-    assert deserialize_message(raw, LabelSpace) == label_space_message(
-        segmenter.card, segmenter.label_space)
+    assert deserialize_message(raw, LabelSpace) == LabelSpace(
+        **label_space_fields(segmenter.card, segmenter.label_space))
     for name in ('label_image', 'confidence', 'overlay'):
         for raw, original in zip(found[f'/frm_seg/{name}'], found['/camera/image'], strict=True):
             made, taken = (deserialize_message(item, Image) for item in (raw, original))

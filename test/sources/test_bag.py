@@ -441,8 +441,8 @@ def test_options_out_of_range(options, message):
 def node_drive(count, space='camvid'):
     """Make a drive, with what a node of ours says of it."""
     fields = label_space_fields(SimpleNamespace(name='m', sha256=''), LabelSpace.load(space))
-    fields['colors'] = np.array(fields['colors'], np.uint8)
-    fields['ids'] = np.array(fields['ids'], np.uint8)
+    fields |= {key: np.array(value, np.uint8) for key, value in fields.items()
+               if value and isinstance(value[0], int)}
     made = [('/frm_seg/label_space', stamp(0), typestore().types[LABEL_SPACE](**fields))]
     for index, (_, labels) in enumerate(pictures(count)):
         for name in ('label_image', 'confidence'):

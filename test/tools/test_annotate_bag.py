@@ -234,6 +234,23 @@ def test_single_files_and_bags_without_metadata(tmp_path, segmenter, source, sin
             if not topic.startswith('/frm_seg')} == read(next(folder.iterdir()))[0]
 
 
+@pytest.mark.parametrize('source', STORAGES)
+def test_split_bags_become_one(tmp_path, segmenter, source):
+    made, folder = messages(), tmp_path / 'in'
+    folder.mkdir()
+    for index, part in enumerate((made[:3], made[3:])):
+        one = write(tmp_path / f'part_{index}', part, source)
+        (file,) = one.glob('part_*')
+        file.rename(folder / file.name)
+    done = annotate(folder, tmp_path / 'out', segmenter)
+    assert (done.labelled, done.copied) == (3, 6)
+    after, again = read(tmp_path / 'out')
+    assert [(time_ns, raw) for topic, time_ns, raw in made if topic == FRONT] == after[FRONT]
+    assert [(time_ns, raw) for topic, time_ns, raw in made if topic == '/wheel'] == after['/wheel']
+    assert_labels(after, FRONT, '/frm_seg', segmenter)
+    assert again['/silent'].msgcount == 0
+
+
 def test_an_old_sqlite_bag_without_definitions(tmp_path, segmenter):
     """Humble wrote neither definitions nor hashes: both of unknown types stay empty."""
     path = write(tmp_path / 'in', messages(), 'sqlite3')
