@@ -410,21 +410,6 @@ def _train(args: argparse.Namespace) -> None:
         print(f'written: {folder}')
 
 
-def _add_train(commands: argparse._SubParsersAction) -> None:
-    parser = _command(commands, 'train', _train, 'train a model as a configuration file says',
-                      'frm-seg train config/train/camvid.yaml sources=[camvid:data/CamVid:train]')
-    parser.add_argument('config', metavar='CONFIG', help='YAML file')
-    parser.add_argument('overrides', nargs='*', metavar='KEY=VALUE',
-                        help='values in place of those in the file')
-
-
-def _train(args: argparse.Namespace) -> None:
-    from frm_seg_ros.training.loop import train
-    folder = train(args.config, args.overrides)
-    if os.environ.get('RANK', '0') == '0':   # the first process that torchrun started writes
-        print(f'written: {folder}')
-
-
 def _add_bag(commands: argparse._SubParsersAction) -> None:
     bag = commands.add_parser('bag', help='write a bag, or tell what is in one')
     actions = bag.add_subparsers(dest='action', required=True, metavar='ACTION',
