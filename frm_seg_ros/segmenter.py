@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from frm_seg_ros.backends.base import BACKENDS, Backend, Labels, open_backend
+from frm_seg_ros.backends.base import BACKENDS, Backend, Labels, network_size, open_backend
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.frame import Prediction, check_image
 from frm_seg_ros.core.model_card import ModelCard
@@ -29,33 +29,38 @@ class Segmenter:
         label_space: the space of the labels.
         backend: the open backend.
         chosen: one line saying which backend runs on which device in which precision, and why.
-        size: (height, width) at which the network runs.
+        size: (height, width) at which the network runs; see `backends.base.network_size`.
         scales: multiples of that size whose results are averaged.
         flip: whether the mirrored image counts too.
     """
 
     def __init__(self, card: ModelCard, backend: str = 'auto', device: str = 'auto',
                  size: tuple[int, int] | None = None, scales: Sequence[float] = PLAIN,
-                 flip: bool = False, precision: str = 'auto') -> None:
+                 flip: bool = False, precision: str = 'auto', build_engine: bool = False) -> None:
         self.card = card
         self.label_space = card.load_label_space()
-        self.size = size or card.input_size
+        size = size or card.input_size
         self.scales, self.flip = tuple(scales), flip
-        self._sizes = network_sizes(self.size, self.scales)
-        card.check_size(self.size)
+        self._sizes = network_sizes(size, self.scales)
+        card.check_size(size)
         classes = card.architecture.get('classes', len(self.label_space.classes))
         if classes != len(self.label_space.classes):
             raise ConfigError(f'the card of {card.name} has an architecture of {classes} classes, '
                               f'but {card.label_space} has {len(self.label_space.classes)}: '
                               'restore the card')
         self._averages = flip or self.scales != PLAIN
-        open_it = _open_averaging if self._averages else open_backend
-        self.backend, self.chosen = open_it(backend, card, device, precision)
+        if self._averages:
+            self.backend, self.chosen = _open_averaging(backend, card, device, precision)
+        else:
+            self.backend, self.chosen = open_backend(backend, card, device, precision, size,
+                                                     build_engine)
+        self.size = network_size(self.backend.name, card, size)
+        self._sizes = network_sizes(self.size, self.scales)
 
     @classmethod
     def open(cls, model: str | Path, backend: str = 'auto', device: str = 'auto',
              size: tuple[int, int] | None = None, scales: Sequence[float] = PLAIN,
-             flip: bool = False, precision: str = 'auto') -> Segmenter:
+             flip: bool = False, precision: str = 'auto', build_engine: bool = False) -> Segmenter:
         """Open a model by name or folder.
 
         Args:
@@ -69,12 +74,15 @@ class Segmenter:
                 flip needs backend torch, which `auto` then takes.
             precision: `auto` or one of `core.precision.PRECISIONS`; `auto` takes the fastest that
                 the card shows to keep its mIoU.
+            build_engine: whether TensorRT, chosen by name or `auto`, builds an engine where it
+                has none; that takes minutes.
 
         Raises:
             ConfigError: if the model, backend, device, size, a scale or the precision is wrong;
                 one sentence says how.
         """
-        return cls(ModelCard.load(model), backend, device, size, scales, flip, precision)
+        return cls(ModelCard.load(model), backend, device, size, scales, flip, precision,
+                   build_engine)
 
     def __call__(self, images: Sequence[np.ndarray], confidence: bool = False) -> list[Prediction]:
         """Label a batch of images, which may differ in size.

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
+from shutil import which
 from typing import Protocol
 
 import numpy as np
@@ -10,13 +12,16 @@ from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.model_card import ModelCard
 from frm_seg_ros.core.plugins import load_plugin
 
-# In the order in which `auto` tries them on a CPU.
+# In the order in which `auto` tries them on a CPU; TensorRT runs on CUDA devices only.
 BACKENDS = {
     'openvino': 'frm_seg_ros.backends.openvino_backend:OpenVinoBackend',
     'onnxruntime': 'frm_seg_ros.backends.onnxruntime_backend:OnnxRuntimeBackend',
     'torch': 'frm_seg_ros.backends.torch_backend:TorchBackend',
+    'tensorrt': 'frm_seg_ros.backends.tensorrt_backend:TensorRtBackend',
 }
 DEVICES = ('auto', 'cpu', 'cuda')
+# What the sides of a network's input are multiples of, where a backend wants that: its stride.
+STEPS = {'tensorrt': 32}
 
 Labels = tuple[np.ndarray, 'np.ndarray | None']
 
@@ -73,12 +78,23 @@ class Backend(Protocol):
         """Free the device's memory; the backend is of no use afterwards."""
 
 
-def open_backend(name: str, card: ModelCard, device: str = 'auto',
-                 precision: str = 'auto') -> tuple[Backend, str]:
+def open_backend(name: str, card: ModelCard, device: str = 'auto', precision: str = 'auto',
+                 size: tuple[int, int] | None = None,
+                 build_engine: bool = False) -> tuple[Backend, str]:
     """Open a backend by name; `auto` takes the first that is there.
 
-    With `auto`, torch comes first where it is installed and sees a CUDA device (and `device` does
-    not forbid it); otherwise the order of BACKENDS. An imported network never runs in torch.
+    The order of `auto` is TensorRT where an engine is there or is to be built, torch on CUDA, ONNX
+    Runtime on CUDA; then, unless `device` is `cuda`, OpenVINO, ONNX Runtime and torch on the CPU.
+    An imported network never runs in torch.
+
+    Args:
+        name: `auto` or a name in BACKENDS.
+        card: of the model.
+        device: `auto`, `cpu` or `cuda`.
+        precision: see `Backend`.
+        size: (height, width) that the network will run at, the card's when None; for TensorRT,
+            whose engines are each for one size.
+        build_engine: whether to build an engine where TensorRT has none; that takes minutes.
 
     Returns:
         The backend, and one line that says what was chosen and why.
@@ -94,42 +110,105 @@ def open_backend(name: str, card: ModelCard, device: str = 'auto',
                           f'{", ".join(BACKENDS)}')
     if name != 'auto':
         try:
-            backend = load_plugin('backend', name, BACKENDS)(card, device, precision)
+            backend = _open(name, card, device, precision, size, build_engine)
         except ImportError as error:
             raise ConfigError(f'backend {name} needs a package that is not installed ({error}): '
                               f'pip install frm-seg[{name}] or choose another backend') from error
         return backend, f'backend {name} on {backend.device}, as asked for; {_precision(backend)}'
+    return _first(card, device, precision, size, build_engine)
+
+
+def _first(card: ModelCard, device: str, precision: str, size: tuple[int, int] | None,
+           build_engine: bool) -> tuple[Backend, str]:
     missing = []
-    for candidate in _order(card, device):
+    for candidate, where in _order(card, device, precision, size, build_engine):
         try:
-            backend = load_plugin('backend', candidate, BACKENDS)(card, device, precision)
+            backend = _open(candidate, card, where, precision, size, build_engine)
         except ImportError as error:
             missing.append(f'{candidate} ({error})')
             continue
-        why = f'; not installed: {"; ".join(missing)}' if missing else ', the first choice'
+        except ConfigError as error:
+            if where == 'cpu':
+                raise
+            missing.append(f'{candidate} on {where} ({error})')
+            continue
+        why = f'; not to be had: {"; ".join(missing)}' if missing else ', the first choice'
         return backend, (f'backend {candidate} on {backend.device}, chosen by auto{why}; '
-                         f'{_precision(backend)}')
+                         f'{_precision(backend)}{_hint(candidate, card, where)}')
+    if device == 'cuda':
+        raise ConfigError('device is cuda, but no backend runs there '
+                          f'({"; ".join(missing) or "no CUDA device is found"}): install its '
+                          'driver and frm-seg[torch] or frm-seg[onnxruntime-gpu], or choose '
+                          'device cpu')
     raise ConfigError(f'no backend is installed ({"; ".join(missing)}): pip install '
                       'frm-seg[openvino]')
+
+
+def _open(name: str, card: ModelCard, device: str, precision: str,
+          size: tuple[int, int] | None, build_engine: bool) -> Backend:
+    opened = load_plugin('backend', name, BACKENDS)
+    if name == 'tensorrt':
+        return opened(card, device, precision, size, build_engine)
+    return opened(card, device, precision)
+
+
+def network_size(name: str, card: ModelCard, size: tuple[int, int]) -> tuple[int, int]:
+    """Give the (height, width) at which a backend runs a network that `size` is wanted of.
+
+    TensorRT takes multiples of 32, up from the wanted size: the network's strides are even there.
+    An imported network of one size keeps it.
+    """
+    step = 1 if card.architecture.get('sizes') == 'fixed' else STEPS.get(name, 1)
+    height, width = (-(-side // step) * step for side in size)
+    return height, width
 
 
 def _precision(backend: Backend) -> str:
     return f'precision {backend.precision}, {backend.precision_why}'
 
 
-def _order(card: ModelCard, device: str) -> list[str]:
-    others = [name for name in BACKENDS if name != 'torch']
-    if card.imported:
-        return others
-    if device != 'cpu' and _torch_sees_cuda():
-        return ['torch', *others]
-    return list(BACKENDS)
+def _hint(name: str, card: ModelCard, device: str) -> str:
+    """Name the command that would build an engine, where TensorRT is installed."""
+    if device != 'cuda' or name == 'tensorrt' or find_spec('tensorrt') is None:
+        return ''
+    return (f'; TensorRT is installed and has no engine: frm-seg export {card.folder} --to '
+            'tensorrt builds one')
+
+
+def _order(card: ModelCard, device: str, precision: str, size: tuple[int, int] | None,
+           build_engine: bool) -> list[tuple[str, str]]:
+    """List backends and devices to try, the best first."""
+    order = []
+    if device != 'cpu' and which('nvidia-smi') is not None:
+        if build_engine or _has_engine(card, precision, size):
+            order.append(('tensorrt', 'cuda'))
+        order += [(name, 'cuda') for name, sees in (('torch', _torch_sees_cuda),
+                                                    ('onnxruntime', _onnxruntime_sees_cuda))
+                  if sees()]
+    if device != 'cuda':
+        order += [(name, 'cpu') for name in BACKENDS if name != 'tensorrt']
+    return [(name, where) for name, where in order if name != 'torch' or not card.imported]
+
+
+def _has_engine(card: ModelCard, precision: str, size: tuple[int, int] | None) -> bool:
+    if find_spec('tensorrt') is None or find_spec('cuda') is None:
+        return False
+    try:
+        from frm_seg_ros.backends.tensorrt_backend import has_engine
+        return has_engine(card, precision, size)
+    except ImportError:  # half of it is installed
+        return False
 
 
 def _torch_sees_cuda() -> bool:
-    from importlib.util import find_spec
-    from shutil import which
-    if find_spec('torch') is None or which('nvidia-smi') is None:
+    if find_spec('torch') is None:
         return False
     import torch
     return torch.cuda.is_available()
+
+
+def _onnxruntime_sees_cuda() -> bool:
+    if find_spec('onnxruntime') is None:
+        return False
+    import onnxruntime
+    return 'CUDAExecutionProvider' in onnxruntime.get_available_providers()
