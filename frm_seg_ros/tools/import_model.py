@@ -137,7 +137,8 @@ def _write_network(file: Path, network: ForeignNetwork, kind: OutputKind, bgr: b
         model = onnx.load(file)
     except Exception as error:  # of protobuf, of onnx, of the file system
         raise ConfigError(f'{file} cannot be read with its external data: {error}') from error
-    (opset,) = [each.version for each in model.opset_import if each.domain in ('', 'ai.onnx')]
+    opset = max((each.version for each in model.opset_import if each.domain in ('', 'ai.onnx')),
+                default=0)
     if opset < LEAST_OPSET:
         raise ConfigError(f'{file} is of opset {opset}: export it with {LEAST_OPSET} or later')
     take_rgb(model.graph, network.input_name, network.half, bgr)

@@ -1,7 +1,7 @@
 """Changes to a graph from elsewhere, so that it takes and gives what every model here does.
 
-It takes RGB images (N, 3, H, W) float32, and has one output: logits (N, classes, h, w) float32, or
-labels (N, h, w) uint8. Only operators that opset 9 has in this form are used.
+It takes `images` (N, 3, H, W) float32 RGB, and has one output: `logits` (N, classes, h, w) float32
+or `labels` (N, h, w) uint8. Only operators that opset 9 has in this form are used.
 """
 from __future__ import annotations
 
@@ -17,22 +17,15 @@ _MARK = 'frm_seg.'    # begins the names of what is added
 
 
 def take_rgb(graph: GraphProto, name: str, half: bool, bgr: bool) -> None:
-    """Let the graph take float32 RGB where its input `name` is float16, or BGR, or both."""
-    if not (half or bgr):
-        return
-    (position, old), = [(place, value) for place, value in enumerate(graph.input)
-                        if value.name == name]
-    new = type(old)()
-    new.CopyFrom(old)
-    new.name = f'{_MARK}images'
+    """Let the graph take float32 RGB whose input `name` is float16, or BGR, or both."""
+    name = _make_room(graph, 'images', name)
+    new = next(value for value in graph.input if value.name == name)
+    new.name = 'images'
     new.type.tensor_type.elem_type = TensorProto.FLOAT
-    del graph.input[position]
-    graph.input.insert(position, new)
     chain = _Chain(new.name)
     if bgr:
         chain.add('Gather', _constant(graph, 'bgr', TensorProto.INT64, [3], [2, 1, 0]), axis=1)
-    if half:
-        chain.add('Cast', to=TensorProto.FLOAT16)
+    chain.add('Cast', to=TensorProto.FLOAT16 if half else TensorProto.FLOAT)
     nodes = [*chain.end_as(name), *graph.node]
     graph.ClearField('node')
     graph.node.extend(nodes)
@@ -40,7 +33,7 @@ def take_rgb(graph: GraphProto, name: str, half: bool, bgr: bool) -> None:
 
 def give_logits(graph: GraphProto, name: str, probabilities: bool) -> None:
     """Leave `name` as the only output, float32; of probabilities the logarithms."""
-    chain = _Chain(name)
+    chain = _Chain(_make_room(graph, 'logits', name))
     chain.add('Cast', to=TensorProto.FLOAT)
     if probabilities:
         chain.add('Max', _constant(graph, 'least', TensorProto.FLOAT, [1], [LEAST_PROBABILITY]))
@@ -57,7 +50,7 @@ def give_labels(graph: GraphProto, name: str, classes: int, channel: bool) -> No
         classes: how many there are.
         channel: whether it is the latter.
     """
-    chain = _Chain(name)
+    chain = _Chain(_make_room(graph, 'labels', name))
     if channel:
         chain.add('Gather', _constant(graph, 'first', TensorProto.INT64, [], [0]), axis=1)
     chain.add('Cast', to=TensorProto.INT32)
@@ -102,7 +95,26 @@ def _constant(graph: GraphProto, name: str, kind: int, shape: list[int],
 
 
 def _set_output(graph: GraphProto, chain: _Chain, name: str, kind: int, rank: int) -> None:
-    graph.node.extend(chain.end_as(f'{_MARK}{name}'))
+    graph.node.extend(chain.end_as(name))
     graph.ClearField('output')
     graph.output.append(helper.make_tensor_value_info(
-        f'{_MARK}{name}', kind, [f'{_MARK}{name}{axis}' for axis in range(rank)]))
+        name, kind, [f'{_MARK}{name}{axis}' for axis in range(rank)]))
+
+
+def _make_room(graph: GraphProto, wanted: str, name: str) -> str:
+    """Call what the graph has under `wanted` another name; give what `name` is called then."""
+    _rename(graph, wanted, f'{_MARK}{wanted}')
+    return f'{_MARK}{wanted}' if name == wanted else name
+
+
+def _rename(graph: GraphProto, old: str, new: str) -> None:
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [new if name == old else name for name in names]
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                _rename(inner, old, new)
+    for values in (graph.input, graph.output, graph.initializer, graph.value_info):
+        for value in values:
+            if value.name == old:
+                value.name = new

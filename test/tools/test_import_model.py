@@ -43,6 +43,9 @@ def imported(tmp_path: Path, gives: str = 'logits', changes: dict | None = None,
         path.unlink(missing_ok=True)   # the model needs nothing beside its folder
     found = ModelCard.load(tmp_path / 'model')
     assert found == card
+    graph = onnx.load(found.file('model.onnx')).graph
+    assert [value.name for value in graph.input] == ['images']
+    assert [value.name for value in graph.output] == [found.architecture['imported']]
     return found
 
 
@@ -175,6 +178,32 @@ def test_labels_that_are_no_class_become_unlabelled():
     assert found.tolist() == [[[255, 255, 0, 10, 255, 255, 255, 255, 255, 255]]]
 
 
+def test_names_of_ours_that_are_taken_inside_make_room(tmp_path):
+    """The file calls its input `logits`, its scores `images`, and what a branch takes `labels`."""
+    make, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    file = write_foreign(tmp_path / 'network.onnx')
+    model = onnx.load(file)
+    for node in model.graph.node:
+        for names in (node.input, node.output):
+            names[:] = [{'images': 'logits', 'scores': 'images'}.get(name, name)
+                        for name in names]
+    model.graph.input[0].name = 'logits'
+    kind = onnx.TensorProto.FLOAT
+    branches = [onnx.helper.make_graph([make('Identity', ['labels'], [f'{name}_out'])], name, [],
+                                       [value(f'{name}_out', kind, None)])
+                for name in ('yes', 'no')]
+    model.graph.initializer.append(onnx.helper.make_tensor('true', onnx.TensorProto.BOOL, [], [1]))
+    model.graph.node.extend([
+        make('Identity', ['images'], ['labels']),
+        make('If', ['true'], ['final'], then_branch=branches[0], else_branch=branches[1])])
+    model.graph.output[0].name = 'final'
+    onnx.save(model, file)
+    card, _ = import_model(options(tmp_path, file))
+    for backend in ('onnxruntime', 'openvino'):
+        pytest.importorskip(backend)
+        assert_right(card, backend, 4)
+
+
 def test_what_the_card_tells(tmp_path):
     file = write_foreign(tmp_path / 'network.onnx')
     given = options(tmp_path, file, name='mine', licence='research only', command='frm-seg import')
@@ -261,6 +290,18 @@ def test_files_that_are_no_such_network(tmp_path, damage):
     with pytest.raises(ConfigError, match=words.get(damage, 'ONNX Runtime cannot load')):
         import_model(options(tmp_path, file))
     assert not (tmp_path / 'model').exists()
+
+
+def test_a_network_that_does_not_fit_into_one_file_leaves_nothing(tmp_path, monkeypatch):
+    file = write_foreign(tmp_path / 'network.onnx')
+
+    def refuse(*args, **more):
+        raise ValueError('the message is too large')   # as protobuf does above 2 GiB
+
+    monkeypatch.setattr(onnx, 'save', refuse)
+    with pytest.raises(ConfigError, match='cannot be written as one file, which ends at 2 GiB'):
+        import_model(options(tmp_path, file))
+    assert [path.name for path in tmp_path.iterdir()] == ['network.onnx']
 
 
 def test_a_folder_that_is_there_is_kept(tmp_path):
