@@ -6,8 +6,8 @@ from setuptools import setup
 
 def shared_files() -> list[tuple[str, list[str]]]:
     """List the files that go below `share` with the folder of the prefix that gets them."""
-    files = [file for top in ('config', 'foxglove', 'models', 'msg') for file in Path(top).rglob('*')
-             if file.is_file()]
+    tops = ('config', 'foxglove', 'models', 'msg')
+    files = [file for top in tops for file in Path(top).rglob('*') if file.is_file()]
     return [(f'share/frm_seg_ros/{file.parent}', [str(file)]) for file in sorted(files)]
 
 
