@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from frm_seg_ros.core.files import atomic_path
 from frm_seg_ros.tools import report_charts as charts
 from frm_seg_ros.tools.compare import (
     LOW_IS_BEST,
+    TIME,
     Run,
     differences,
     facts_of,
@@ -20,7 +22,7 @@ from frm_seg_ros.tools.compare import (
     rows_of,
     scores_of,
 )
-from frm_seg_ros.tools.report_page import facts, name_cell, page, section, tiles
+from frm_seg_ros.tools.report_page import facts, name_cell, page, section, table, tiles
 
 
 def write_comparison(path: str | Path, runs: Sequence[Run], command: str) -> None:
@@ -31,17 +33,20 @@ def write_comparison(path: str | Path, runs: Sequence[Run], command: str) -> Non
     parts = [
         section('Made by', f'<pre>{escape(command)}</pre>'),
         _verdicts(runs),
+        _changed(runs),
         '<div class="pair">',
         section('IoU by class', charts.line_legend(names) + '<div class="gap"></div>'
                 + charts.grouped_bars(_by_class(runs))),
+        '<div class="stack">',
         section('mIoU along the recording', _along(runs, names), 'Every frame by itself.'),
-        '</div>',
-        section('Side by side', _table(runs), 'The best of a line is bold.'),
-        '<div class="pair">',
+        section('Side by side', _table(runs),
+                'The best of a line is bold. Times are those of each run, under its load; '
+                'compare speed with frm-seg bench.'),
+        '</div></div>', '<div class="pair">',
         *(section(f'Run {name}', facts(facts_of(run))) for name, run in zip(names, runs)),
         '</div>',
     ]
-    text = page(f'{" and ".join(names)} on {runs[0].result["source"]}',
+    text = page(f'{len(runs)} runs on {runs[0].result["source"]}',
                 f'Runs over the same {len(runs[0].stamps_ns)} frames, scored against the same '
                 'truth.', tiles(headline), '\n'.join(parts))
     with atomic_path(path) as temporary:
@@ -62,6 +67,19 @@ def _verdicts(runs: Sequence[Run]) -> str:
     return section('What the difference means', said,
                    'Paired bootstrap: the same blocks of frames are drawn for both. For frames of '
                    'one drive the interval is too narrow, and it knows nothing of other places.')
+
+
+def _changed(runs: Sequence[Run]) -> str:
+    """Show what the runs do not have alike; nothing where that is only their files."""
+    known = [facts_of(run) for run in runs]
+    names = dict.fromkeys(name for one in known for name in one if name not in (
+        'file', 'command'))
+    rows = [[name, *(one.get(name, '–')[:40] for one in known)] for name in names
+            if len({one.get(name) for one in known}) > 1]
+    if not rows:
+        return ''
+    return section('What the runs do not have alike',
+                   table(['', *(run.letter for run in runs)], rows))
 
 
 def _by_class(runs: Sequence[Run]) -> dict[str, list[float]]:
@@ -87,12 +105,14 @@ def _table(runs: Sequence[Run]) -> str:
     for name, *cells in rows_of(runs):
         sign = -1 if name in LOW_IS_BEST else 1
         values = [sign * one[name] for one in scores]
+        if name == TIME:
+            values = []
         best = max((value for value in values if value == value), default=None)
         kinds = ['best' if value == best else '' for value in values]
         kinds += ['better' if value > values[0] else 'worse' if value < values[0] else ''
                   for value in values[1:]]
         row = ''.join(f'<td class="{kind}">{escape(cell)}</td>'
-                      for kind, cell in zip(kinds, cells))
+                      for kind, cell in zip_longest(kinds, cells, fillvalue=''))
         body += f'<tr>{name_cell(name)}{row}</tr>'
     return (f'<div class="scroll"><table class="plain"><thead><tr>{head}</tr></thead><tbody>{body}'
             '</tbody></table></div>')

@@ -59,6 +59,9 @@ thead th { writing-mode: vertical-rl; transform: rotate(180deg); text-align: lef
 .plain { max-width: 640px; }
 .better { color: var(--good); } .worse { color: var(--bad); } .best { font-weight: 700; }
 .gap { height: 7px; }
+.stack { display: grid; gap: 16px; align-content: start; min-width: 0; }
+.stack > section { margin-top: 0; min-width: 0; }
+svg + .legend { margin-top: 8px; } .legend + .scroll { margin-top: 8px; }
 .verdict { padding: 10px 14px; border-left: 4px solid var(--line); background: var(--bg);
   border-radius: 6px; }
 .plain thead th { writing-mode: horizontal-tb; transform: none; text-align: center; }

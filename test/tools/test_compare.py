@@ -131,6 +131,39 @@ def test_the_page_is_escaped_and_whole(tmp_path: Path) -> None:
         assert text in html
     assert not re.search(r'<[biu]>(road|m|<)', html)
     assert 'src=' not in html and 'href' not in html and 'url(' not in html
+    assert 'What the runs do not have alike' not in html
+
+
+def cells_of(html: str, name: str) -> list[tuple[str, str]]:
+    row = html.partition(f'<span>{name}</span></th><td')[2].partition('</tr>')[0]
+    return re.findall(r'class="(\w*)">([^<]*)</td>', f'<td{row}')
+
+
+def test_more_than_two_runs_on_a_page(tmp_path: Path) -> None:
+    timing = {'latency_ms': {'p50': 7.0}}
+    paths = [write_run(tmp_path / f'{name}.json', [wrong, wrong], backend=backend, timing=timing)
+             for name, wrong, backend in (('a', 10, 'torch'), ('b', 0, 'torch'),
+                                          ('c', 20, 'openvino'))]
+    runs = read_runs(paths)
+    write_comparison(tmp_path / 'r.html', runs, 'x')
+    html = (tmp_path / 'r.html').read_text()
+    assert cells_of(html, 'mIoU') == [('', '0.817'), ('best', '1.000'), ('', '0.657'),
+                                      ('better', '+0.183'), ('worse', '-0.160')]
+    assert cells_of(html, 'ms a frame, p50') == [('', '7.000')] * 3 + [('', '+0.000')] * 2
+    assert [cell for cell in re.findall(r'<td>([^<]*)</td>', html)] == [
+        'torch', 'torch', 'openvino']
+    assert html.count('<path ') == 3 and html.count('class="verdict"') == 2
+    for found in differences(runs):
+        assert found.words in html
+    assert '3 runs on synthetic:1:9' in html
+
+
+def test_low_flicker_is_better(tmp_path: Path) -> None:
+    paths = [write_run(tmp_path / f'{name}.json', [1, 2], flicker={'share': share})
+             for name, share in (('a', .5), ('b', .25), ('c', None))]
+    write_comparison(tmp_path / 'r.html', read_runs(paths), 'x')
+    assert cells_of((tmp_path / 'r.html').read_text(), r'flicker (0 is best)') == [
+        ('', '0.500'), ('best', '0.250'), ('', '–'), ('better', '-0.250'), ('', '–')]
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
