@@ -13,6 +13,7 @@ from frm_seg_ros.core.model_card import INT8, ONNX, ModelCard
 from frm_seg_ros.core.normalise import normalise
 from frm_seg_ros.core.outputs import decode_output
 from frm_seg_ros.core.precision import choose_precision
+from frm_seg_ros.core.threads import wanted_threads
 
 
 class OnnxRuntimeBackend:
@@ -32,6 +33,7 @@ class OnnxRuntimeBackend:
         self._card = card
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.intra_op_num_threads = wanted_threads() or 0    # 0: as many as there are cores
         # Threads that wait by spinning would take the cores from the rest of the node.
         options.add_session_config_entry('session.intra_op.allow_spinning', '0')
         # Resolved, since a workspace of symlinks has graph and weights in other folders than

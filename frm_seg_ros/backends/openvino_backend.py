@@ -16,6 +16,7 @@ from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.model_card import INT8, ONNX, ModelCard
 from frm_seg_ros.core.outputs import decode_output
 from frm_seg_ros.core.precision import choose_precision
+from frm_seg_ros.core.threads import wanted_threads
 
 
 class OpenVinoBackend:
@@ -42,6 +43,9 @@ class OpenVinoBackend:
         half = self.precision != 'float32' and _has_bfloat16()
         self._options = {'PERFORMANCE_HINT': 'LATENCY',
                          'INFERENCE_PRECISION_HINT': 'bf16' if half else 'f32'}
+        threads = wanted_threads()
+        if threads:
+            self._options['INFERENCE_NUM_THREADS'] = threads
         self._made_of = (file, card.files, card.mean, card.std)
         self._cache = DiskCache('openvino')
         self._compiled: dict[tuple[int, ...], openvino.CompiledModel] = {}

@@ -16,6 +16,7 @@ from frm_seg_ros.core.decode import decode
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.model_card import ModelCard
 from frm_seg_ros.core.precision import choose_precision
+from frm_seg_ros.core.threads import wanted_threads
 from frm_seg_ros.network.weights import load_network
 
 
@@ -38,6 +39,8 @@ class TorchBackend:
         able = (*HALVES, 'float32') if has_cuda else ('float32',)
         self.precision, self.precision_why = choose_precision(
             self.name, precision, able, card.precisions)
+        if threads := wanted_threads():
+            torch.set_num_threads(threads)
         self._network = load_network(card)
         if self.precision in HALVES:
             lower_precision(self._network, HALVES[self.precision], self.device)
