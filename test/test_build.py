@@ -134,7 +134,7 @@ def test_pip_alone_installs_every_console_script(pip_venv: Path) -> None:
     assert console_scripts() <= {file.name for file in (pip_venv / 'bin').iterdir()}
 
 
-@pytest.mark.parametrize('script', ['segmentation_node', 'play', 'record'])
+@pytest.mark.parametrize('script', ['segmentation_node', 'play', 'record', 'replay'])
 def test_without_ros_a_node_ends_with_one_sentence(
         script: str, pip_venv: Path, tmp_path: Path) -> None:
     done = subprocess.run([pip_venv / 'bin' / script], cwd=tmp_path, text=True, env={},

@@ -15,11 +15,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 
 from rclpy.node import Node
 
 from frm_seg_ros.core.errors import ConfigError
+from frm_seg_ros.core.label_message import read_label_space
 from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.ros.command import run_with_node
 from frm_seg_ros.ros.play import positive
@@ -33,7 +35,7 @@ from frm_seg_ros.tools.processes import ChildError, child_environment
 from frm_seg_ros.tools.progress import ProgressLine
 from frm_seg_ros.tools.replay_facts import facts
 from frm_seg_ros.tools.replay_frames import load_frames
-from frm_seg_ros.tools.replay_scores import hash_labels, score_labels, space_of
+from frm_seg_ros.tools.replay_scores import hash_labels, score_labels
 from frm_seg_ros.tools.resources import check_pid
 
 RATES = (10.0, 15.0, 30.0, 60.0)
@@ -123,7 +125,7 @@ def labels_told(stage: Stage, source: BagSource, space: LabelSpace | None) -> di
     told = stage.outputs.label_space
     digest, count = hash_labels(stage.labels, stage.output)
     if space is None and told is not None:
-        space = space_of(told)
+        space = read_label_space(SimpleNamespace(**told), 'what the node tells on ~/label_space')
     scores = score_labels(source, stage.labels, stage.output, space)
     print(f'mIoU of {scores["frames"]} frames: {scores["miou"]:.4f}' if scores.get('miou')
           is not None else f'no scores: {scores.get("none", "no class can be scored")}')
@@ -153,9 +155,9 @@ def _parser() -> argparse.ArgumentParser:
         help='rates to send at (default: 10,15,30,60)')
     add('--seconds', type=positive, default=5.0, metavar='S',
         help='length of a run (default: %(default)s)')
-    add('--repeats', type=_at_least_one, default=3, metavar='N',
+    add('--repeats', type=at_least_one, default=3, metavar='N',
         help='runs at each rate, in turn with the others (default: %(default)s)')
-    add('--warm-up', type=_at_least_one, default=10, metavar='N',
+    add('--warm-up', type=at_least_one, default=10, metavar='N',
         help='frames before the first run (default: %(default)s)')
     add('--peak', type=positive, metavar='HZ',
         help='search the highest rate up to this that loses at most 5 %% of its frames')
@@ -169,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
         help='wait for the topics of the node so long (default: %(default)s)')
     add('--answer-timeout', type=positive, default=30.0, metavar='S',
         help='wait for the first output so long (default: %(default)s)')
-    add('--limit-mb', type=_at_least_one, default=2048, metavar='MB',
+    add('--limit-mb', type=at_least_one, default=2048, metavar='MB',
         help='memory that the images may take (default: %(default)s)')
     add('--json', metavar='FILE', help='write all figures there')
     return parser
@@ -179,7 +181,8 @@ def _rates(text: str) -> list[float]:
     return list(dict.fromkeys(positive(word) for word in text.split(',')))
 
 
-def _at_least_one(text: str) -> int:
+def at_least_one(text: str) -> int:
+    """Read an argument that is a whole number from 1 on."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f'{text} is less than 1')

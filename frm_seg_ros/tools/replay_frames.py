@@ -104,12 +104,25 @@ def load_frames(source: BagSource, limit_mb: int) -> ReplayFrames:
     return ReplayFrames(Loop(stamps), messages, left_out)
 
 
+def make_frames(images: Sequence[np.ndarray], rate_hz: float) -> ReplayFrames:
+    """Make frames of images (H, W, 3) uint8 RGB, stamped from one second on at a rate."""
+    types = typestore().types
+    stamps = [10**9 + round(index * 1e9 / rate_hz) for index in range(len(images))]
+    headers = [types['std_msgs/msg/Header'](
+        stamp=types['builtin_interfaces/msg/Time'](*divmod(stamp, 10**9)), frame_id='camera')
+        for stamp in stamps]
+    return ReplayFrames(Loop(stamps), [
+        bytes(typestore().serialize_cdr(_image(header, image), IMAGE))
+        for header, image in zip(headers, images)], 0)
+
+
 def _raw_image(message: Any) -> Any:
     """Decode a CompressedImage into an Image; None stays None."""
-    if message is None:
-        return None
-    rgb = np.ascontiguousarray(compressed_to_rgb(message))
+    return None if message is None else _image(message.header, compressed_to_rgb(message))
+
+
+def _image(header: Any, rgb: np.ndarray) -> Any:
     height, width = rgb.shape[:2]
     return typestore().types[IMAGE](
-        header=message.header, height=height, width=width, encoding='rgb8', is_bigendian=0,
-        step=3 * width, data=rgb.reshape(-1))
+        header=header, height=height, width=width, encoding='rgb8', is_bigendian=0,
+        step=3 * width, data=np.ascontiguousarray(rgb).reshape(-1))

@@ -1,13 +1,12 @@
 """What the label images of a replay are worth: their hash, and scores where there is a truth."""
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from frm_seg_ros.core.errors import ConfigError, FrameError
 from frm_seg_ros.core.frame import Frame, Prediction
-from frm_seg_ros.core.label_space import Label, LabelSpace
+from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.sources.bag import BagSource
 from frm_seg_ros.sources.bag_file import Bag
 from frm_seg_ros.sources.bag_labels import StampedMessages, decode_message
@@ -15,15 +14,6 @@ from frm_seg_ros.sources.label_coding import LabelCoding
 from frm_seg_ros.tools.evaluate import score_dict, scored_classes
 from frm_seg_ros.tools.label_hash import hash_hashes, hash_image
 from frm_seg_ros.tools.scoring import find_label_map, score
-
-
-def space_of(message: Mapping[str, Any]) -> LabelSpace:
-    """Rebuild a label space from the fields of a frm_seg_ros/LabelSpace message."""
-    colors = message['colors']
-    return LabelSpace(message['name'], tuple(
-        Label(name, message['ids'][index], index, message['categories'][index],
-              tuple(colors[3 * index:3 * index + 3]))
-        for index, name in enumerate(message['names'])))
 
 
 def hash_labels(bag: Path, topic: str) -> tuple[str, int]:

@@ -8,7 +8,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +35,19 @@ def check_pid(pid: int) -> None:
                           '`pgrep -f segmentation_node` tells it')
 
 
-def family(pid: int) -> list[int]:
-    """List a process and all that descend from it, such as what `ros2 run` starts."""
+def family(pid: int, others: Collection[int] = ()) -> list[int]:
+    """List a process and all that descend from it, such as what `ros2 run` starts.
+
+    Those in `others` and what descends from them are left out.
+    """
     children: dict[int, list[int]] = {}
     for folder in PROC.glob('[0-9]*'):
         try:
             parent = int(_fields(int(folder.name))[1])
         except (OSError, IndexError):      # it ended meanwhile
             continue
-        children.setdefault(parent, []).append(int(folder.name))
+        if int(folder.name) not in others:
+            children.setdefault(parent, []).append(int(folder.name))
     found = [pid]
     for one in found:                      # grows as it goes
         found += children.get(one, [])
@@ -103,8 +107,12 @@ class Resources:
     """Watches named processes, the machine and the GPU from a thread; see `stop`."""
 
     def __init__(self, pids: Mapping[str, int]) -> None:
-        """Begin; `pids` are the processes by their part, descendants counted in."""
-        self._pids = {name: family(pid) for name, pid in pids.items()}
+        """Begin; `pids` are the processes by their part.
+
+        Their descendants count with them, but for those that are a part of their own.
+        """
+        self._pids = {name: family(pid, set(pids.values()) - {pid})
+                      for name, pid in pids.items()}
         self._cpu_s = self._sum(cpu_s)
         self._start = time.monotonic()
         self._memory_mb = self._sum(memory_mb)

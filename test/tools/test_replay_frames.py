@@ -13,7 +13,7 @@ from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.sources.bag import open_bag
 from frm_seg_ros.sources.bag_file import typestore
 from frm_seg_ros.sources.bag_labels import stamp_ns
-from frm_seg_ros.tools.replay_frames import Loop, load_frames, with_stamp
+from frm_seg_ros.tools.replay_frames import Loop, load_frames, make_frames, with_stamp
 
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 STAMPS = (5_000_000_000, 5_100_000_001, 5_200_000_000)
@@ -89,3 +89,11 @@ def test_bags_that_cannot_be_replayed(tmp_path: Path) -> None:
         load_frames(open_bag(str(twice)), 1)
     with pytest.raises(ConfigError, match='more than 0 MB'):
         load_frames(open_bag(str(twice)), 0)
+
+
+def test_frames_are_made_of_images() -> None:
+    frames = make_frames([picture(0), picture(1)], rate_hz=4)
+    assert frames.loop.stamps_ns == [1_000_000_000, 1_250_000_000]
+    message = typestore().deserialize_cdr(frames.message(3), IMAGE)
+    assert stamp_ns(message) == 1_750_000_000
+    np.testing.assert_array_equal(message.data, picture(1).ravel())

@@ -48,9 +48,21 @@ def test_descendants_belong_to_the_family() -> None:
     script = 'sleep 30 & echo $!; wait'
     with subprocess.Popen(['sh', '-c', script], stdout=subprocess.PIPE, text=True) as process:
         child = int(process.stdout.readline())
-        found = family(process.pid)
+        found, without = family(process.pid), family(process.pid, [child])
         os.kill(child, 9)
-        assert found == [process.pid, child]
+        assert found == [process.pid, child] and without == [process.pid]
+
+
+def test_a_child_that_is_a_part_of_its_own_counts_there_only() -> None:
+    code = BUSY + 'print(flush=True)\ninput()'
+    with subprocess.Popen([sys.executable, '-c', code], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as process:
+        watch, start = Resources({'player': os.getpid(), 'node': process.pid}), time.monotonic()
+        process.stdout.readline()
+        found, wall = watch.stop(), time.monotonic() - start
+        process.communicate(b'\n')
+    assert found['node']['cpu_cores'] * wall >= 0.58
+    assert found['player']['cpu_cores'] * wall < 0.4
 
 
 def test_memory_grows_with_what_is_held() -> None:
