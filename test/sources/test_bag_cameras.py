@@ -66,6 +66,18 @@ def test_predictions_are_those_of_the_camera(bag: str) -> None:
             if labels is not None] == [64] * 3 + [128] * 4
 
 
+def test_recorded_labels_of_several_cameras_are_scored(bag: str, tmp_path: Path) -> None:
+    path = tmp_path / 'a.json'
+    assert main(['eval', f'bag:{bag}', *(word for name in ('topic', 'truth-topic', 'predictions')
+                                         for side in SIDES for word in (
+        f'--{name}', f'/{side}/{dict(topic="image", predictions="out").get(name, "labels")}')),
+        '--json', str(path)]) == 0
+    found = json.loads(path.read_text())
+    assert found['unmatched'] == {'truth': 0, 'prediction': 1} and found['frames'] == 7
+    assert found['pixel_accuracy'] == 1 - (3 * 64 + 4 * 128) / (7 * 64 * 64)
+    assert found['predictions'] == '/left/out,/right/out' and found['timing'] is None
+
+
 def test_one_camera_is_a_plain_bag(bag: str) -> None:
     assert isinstance(open_bags(f'{bag}#/left/image#/left/labels'), BagSource)
 
