@@ -31,12 +31,16 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line; return the exit code: 0, 2 for anything wrong, 130 when interrupted."""
+    """Run a command line.
+
+    Returns:
+        The exit code: 0, 2 for anything wrong, 130 when interrupted; 1 for warnings of doctor.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = _parser().parse_args(arguments)
     args.command_line = shlex.join(['frm-seg', *arguments])
     try:
-        args.run(args)
+        return args.run(args) or 0
     except KeyboardInterrupt:
         print(f'frm-seg {args.command}: interrupted', file=sys.stderr)
         return _EXIT_INTERRUPTED
@@ -45,7 +49,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         print(f'frm-seg {args.command}: {_sentence(error)}', file=sys.stderr)
         return _EXIT_USAGE
-    return 0
 
 
 def _sentence(error: Exception) -> str:
@@ -71,12 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND',
                                      parser_class=_Parser)
     for add in (_add_predict, _add_eval, _add_report, _add_bench, _add_export, _add_import,
-                _add_precisions, _add_train, _add_bag):
+                _add_precisions, _add_train, _add_bag, _add_doctor):
         add(commands)
     return parser
 
 
-def _command(commands: argparse._SubParsersAction, name: str, run: Callable[..., None],
+def _command(commands: argparse._SubParsersAction, name: str, run: Callable[..., int | None],
              text: str, example: str) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text, description=f'{text[0].upper()}{text[1:]}.',
                                  epilog=f'example: {example}')
@@ -408,6 +411,24 @@ def _train(args: argparse.Namespace) -> None:
     folder = train(args.config, args.overrides)
     if os.environ.get('RANK', '0') == '0':   # the first process that torchrun started writes
         print(f'written: {folder}')
+
+
+def _add_doctor(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, 'doctor', _doctor,
+                      'tell what keeps images from being labelled here, and what mends it; the '
+                      'exit code is 0 for nothing, 1 for warnings, 2 for what is broken',
+                      'frm-seg doctor --seconds 5')
+    parser.add_argument('--model', default='frm_b0_fast',
+                        help='name of a shipped model, or its folder: run once in every backend '
+                             '(default: %(default)s)')
+    parser.add_argument('--seconds', type=float, default=3.0, metavar='S',
+                        help='how long cameras are listened to (default: %(default)s)')
+    parser.add_argument('--json', action='store_true', help='print facts and findings as JSON')
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from frm_seg_ros.tools.doctor import run
+    return run(args.model, args.seconds, args.json)
 
 
 def _add_bag(commands: argparse._SubParsersAction) -> None:

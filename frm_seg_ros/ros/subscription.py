@@ -14,6 +14,14 @@ LOOK_SECONDS = 1.0
 DEPTH = 5   # the callback takes each at once; this bridges a busy interpreter
 
 
+def matching_reliability(node: Node, topic: str) -> ReliabilityPolicy:
+    """Choose reliable where all publishers of a topic offer it, else best effort."""
+    offers = {info.qos_profile.reliability for info in node.get_publishers_info_by_topic(topic)}
+    if offers == {ReliabilityPolicy.RELIABLE}:
+        return ReliabilityPolicy.RELIABLE
+    return ReliabilityPolicy.BEST_EFFORT
+
+
 class ImageSubscription:
     """Subscribe to a topic with the wanted reliability.
 
@@ -60,11 +68,7 @@ class ImageSubscription:
     def _wanted(self) -> ReliabilityPolicy:
         if self._asked != 'auto':
             return ReliabilityPolicy[self._asked.upper()]
-        offers = {info.qos_profile.reliability
-                  for info in self._node.get_publishers_info_by_topic(self.topic)}
-        if offers == {ReliabilityPolicy.RELIABLE}:
-            return ReliabilityPolicy.RELIABLE
-        return ReliabilityPolicy.BEST_EFFORT
+        return matching_reliability(self._node, self.topic)
 
     def _look(self) -> None:
         """Subscribe anew if the publishers now offer another reliability."""
