@@ -8,7 +8,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.tools.conditions import machine_busy_s
 
 PROC = Path('/proc')
-EVERY_S = 0.2
+EVERY_S = 0.5
 NO_GPU = 'nvidia-smi tells of no GPU'
 _QUERY = ('nvidia-smi', '--query-gpu=utilization.gpu,memory.used,memory.total',
           '--format=csv,noheader,nounits')
@@ -40,17 +40,14 @@ def family(pid: int, others: Collection[int] = ()) -> list[int]:
 
     Those in `others` and what descends from them are left out.
     """
-    children: dict[int, list[int]] = {}
-    for folder in PROC.glob('[0-9]*'):
-        try:
-            parent = int(_fields(int(folder.name))[1])
-        except (OSError, IndexError):      # it ended meanwhile
-            continue
-        if int(folder.name) not in others:
-            children.setdefault(parent, []).append(int(folder.name))
     found = [pid]
     for one in found:                      # grows as it goes
-        found += children.get(one, [])
+        for file in PROC.glob(f'{one}/task/*/children'):
+            try:
+                children = map(int, file.read_text().split())
+            except OSError:                # it ended meanwhile
+                continue
+            found += [child for child in children if child not in others]
     return found
 
 
@@ -111,11 +108,11 @@ class Resources:
 
         Their descendants count with them, but for those that are a part of their own.
         """
-        self._pids = {name: family(pid, set(pids.values()) - {pid})
-                      for name, pid in pids.items()}
-        self._cpu_s = self._sum(cpu_s)
+        self._pids = dict(pids)
+        self._cpu_s = {name: self._family_cpu_s(pid) for name, pid in pids.items()}
         self._start = time.monotonic()
-        self._memory_mb = self._sum(memory_mb)
+        self._memory_mb = dict.fromkeys(pids, 0.0)
+        self._see_memory()
         self._machine: list[float] = []
         self._gpu: list[tuple[float, float]] = []
         self._done = threading.Event()
@@ -124,8 +121,17 @@ class Resources:
         for thread in self._threads:
             thread.start()
 
-    def _sum(self, measure: Callable[[int], float]) -> dict[str, float]:
-        return {name: sum(map(measure, pids)) for name, pids in self._pids.items()}
+    def _family(self, pid: int) -> list[int]:
+        return family(pid, set(self._pids.values()) - {pid})
+
+    def _family_cpu_s(self, pid: int) -> float:
+        """Add up; a descendant that ended stands in what its parent tells."""
+        return cpu_s(pid) + float(np.nansum([cpu_s(one) for one in self._family(pid)[1:]]))
+
+    def _see_memory(self) -> None:
+        for name, pid in self._pids.items():
+            now = sum(map(memory_mb, self._family(pid)))
+            self._memory_mb[name] = max(self._memory_mb[name], now)
 
     def _watch(self) -> None:
         last, then = machine_busy_s(), time.monotonic()
@@ -133,8 +139,7 @@ class Resources:
             busy, now = machine_busy_s(), time.monotonic()
             self._machine.append(100 * (busy - last) / (now - then) / (os.cpu_count() or 1))
             last, then = busy, now
-            for name, value in self._sum(memory_mb).items():
-                self._memory_mb[name] = max(self._memory_mb[name], value)
+            self._see_memory()
 
     def _watch_gpu(self) -> None:
         while (found := gpu()) is not None:
@@ -150,8 +155,8 @@ class Resources:
         machine; `gpu`: of the GPU, or NO_GPU.
         """
         wall = time.monotonic() - self._start
-        used = {name: (value - self._cpu_s[name]) / wall
-                for name, value in self._sum(cpu_s).items()}
+        used = {name: (self._family_cpu_s(pid) - self._cpu_s[name]) / wall
+                for name, pid in self._pids.items()}
         self._done.set()
         for thread in self._threads:
             thread.join()
