@@ -8,18 +8,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from frm_seg_ros.backends.base import Labels, network_size
+from frm_seg_ros.backends.tensorrt_build import build_engine, check_version
 from frm_seg_ros.backends.tensorrt_builder import major
-from frm_seg_ros.backends.tensorrt_cache import (
-    Facts,
-    engine_facts,
-    read_engine,
-    write_engine,
-)
+from frm_seg_ros.backends.tensorrt_cache import Facts, engine_facts, read_engine, write_engine
 from frm_seg_ros.backends.tensorrt_device import machine_facts
-from frm_seg_ros.backends.tensorrt_engine import Engine, build_engine, check_version
+from frm_seg_ros.backends.tensorrt_engine import Engine
 from frm_seg_ros.backends.tensorrt_network import PIXELS, attention_nodes, load_network
 from frm_seg_ros.core.errors import ConfigError
-from frm_seg_ros.core.model_card import INT8, ONNX, ModelCard
+from frm_seg_ros.core.model_card import INT8, ModelCard
 from frm_seg_ros.core.outputs import decode_output
 from frm_seg_ros.core.precision import choose_precision
 
@@ -128,8 +124,7 @@ def make_engine(card: ModelCard, precision: str, size: tuple[int, int], batch: i
     machine = machine_facts()
     precision, _ = _choose(card, precision)
     size = network_size(TensorRtBackend.name, card, size)
-    network = load_network(card.file(INT8 if precision == 'int8' else ONNX), card, size,
-                           precision == 'float16' and major() >= 10)
+    network = load_network(card, size, precision, typed=major() >= 10)
     shapes = [(count, *size, 3) for count in (1, batch, batch)]
     float32_nodes = [node.name for node in attention_nodes(network)]
     plan = build_engine(network.SerializeToString(), PIXELS, shapes, precision, float32_nodes,
@@ -148,7 +143,9 @@ def _choose(card: ModelCard, precision: str) -> tuple[str, str]:
                           'give logits: import an export that does, or choose backend onnxruntime')
     card.check_files()
     able = [*(['int8'] if INT8 in card.files else []), 'float16', 'float32']
-    return choose_precision(TensorRtBackend.name, precision, able, card.precisions)
+    # What int8 costs is measured on CPUs, which quantise in another way: see make_symmetric.
+    measured = {key: value for key, value in card.precisions.items() if key != 'int8'}
+    return choose_precision(TensorRtBackend.name, precision, able, measured)
 
 
 def _no_engine(card: ModelCard, precision: str, size: tuple[int, int]) -> str:

@@ -1,4 +1,4 @@
-"""Builds one engine in a process of its own, which is started by `tensorrt_engine.build_engine`.
+"""Builds one engine in a process of its own, which is started by `tensorrt_build.build_engine`.
 
 A build takes minutes and holds the interpreter where the version has no monitor; here it keeps
 nobody from answering, and SIGINT ends it at once. Only what is in the table of docs/gpu.md is

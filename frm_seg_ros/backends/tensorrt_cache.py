@@ -54,7 +54,7 @@ def read_engine(facts: Facts) -> tuple[bytes | None, list[str]]:
     Returns:
         The engine, or None; and a line about each file that was there and is of no use.
     """
-    passed = []
+    passed: list[str] = []
     for folder in folders():
         path = folder / file_name(facts)
         if path.is_file():

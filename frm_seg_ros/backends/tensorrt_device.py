@@ -82,8 +82,8 @@ class Buffer:
         except (MemoryError, RuntimeError):
             check(cudart.cudaFree(self.address))
             raise
-        memory = (ctypes.c_uint8 * size).from_address(self._pinned)
-        self.host = np.frombuffer(memory, dtype).reshape(shape)
+        memory = memoryview((ctypes.c_uint8 * size).from_address(self._pinned))
+        self.host: np.ndarray = np.frombuffer(memory, dtype).reshape(shape)
 
     def upload(self, count: int, stream: Stream) -> None:
         """Copy the first `count` rows to the device."""

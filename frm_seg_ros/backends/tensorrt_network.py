@@ -7,17 +7,17 @@ stays float32, from its logits to the sum that it weighs: float16 would lose sma
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from frm_seg_ros.core.errors import ConfigError
-from frm_seg_ros.core.model_card import ModelCard
+from frm_seg_ros.core.model_card import INT8, ONNX, ModelCard
 
 PIXELS = 'pixels'
-_FLOATS = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16}
+_FLOATS: dict[int, type[np.floating]] = {TensorProto.FLOAT: np.float32,
+                                         TensorProto.FLOAT16: np.float16}
 # Between an attention's product of queries and keys, its softmax and its sum.
 _PASSING = {'Add', 'Cast', 'Div', 'Identity', 'Mul', 'ReduceMean', 'Reshape', 'Slice', 'Squeeze',
             'Sub', 'Transpose', 'Unsqueeze', 'Where'}
@@ -26,14 +26,15 @@ _PRODUCTS = {'Conv', 'Gemm', 'MatMul'}
 _ALWAYS_FLOAT32 = {'Resize': (1, 2)}
 
 
-def load_network(path: Path, card: ModelCard, size: tuple[int, int], half: bool) -> ModelProto:
+def load_network(card: ModelCard, size: tuple[int, int], precision: str,
+                 typed: bool) -> ModelProto:
     """Load a network with its weights, and let it take pixels.
 
     Args:
-        path: a checked ONNX file of the card.
-        card: for mean and standard deviation.
+        card: of the model.
         size: (height, width) of its input.
-        half: whether to turn it to float16.
+        precision: float32, float16 or int8.
+        typed: whether float16 has to stand in the network, since no flag allows it.
 
     Returns:
         A network that takes `pixels` (N, H, W, 3) uint8 RGB, of any N, and gives what the file
@@ -42,11 +43,14 @@ def load_network(path: Path, card: ModelCard, size: tuple[int, int], half: bool)
     Raises:
         ConfigError: if it does not hold a network that this can be done to.
     """
+    path = card.file(INT8 if precision == 'int8' else ONNX)
     try:
         model = onnx.load(path)
     except Exception as error:  # protobuf's and onnx's own
         raise ConfigError(f'{path} cannot be read as ONNX, restore it: {error}') from error
-    if half:
+    if precision == 'int8':
+        make_symmetric(model.graph)
+    elif precision == 'float16' and typed:
         to_half(model)
     take_pixels(model.graph, card, size)
     return model
@@ -69,6 +73,32 @@ def take_pixels(graph: GraphProto, card: ModelCard, size: tuple[int, int]) -> No
     del graph.input[0]
     graph.input.insert(0, helper.make_tensor_value_info(PIXELS, TensorProto.UINT8,
                                                         ['N', *size, 3]))
+
+
+def make_symmetric(graph: GraphProto) -> None:
+    """Quantise activations to int8 around 0, as TensorRT wants it.
+
+    The shipped file has uint8 with a zero point, which is exacter and what CPUs do: its range
+    [-zero * scale, (255 - zero) * scale] becomes the narrowest symmetric one that holds it.
+    """
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type not in ('QuantizeLinear', 'DequantizeLinear') or len(node.input) < 3:
+            continue
+        scale, zero = (numpy_helper.to_array(weights[name]) for name in node.input[1:3])
+        if zero.dtype != np.uint8:
+            continue
+        if node.input[0] in weights:
+            raise ConfigError(f'the int8 file holds {node.input[0]} as uint8, TensorRT takes '
+                              'weights in int8: quantise the model again')
+        reach = np.maximum(zero, 255 - zero.astype(np.int32)) * scale / 127
+        names = [f'{name}.symmetric' for name in node.input[1:3]]
+        for name, values in zip(names, (reach.astype(np.float32), np.zeros_like(zero, np.int8))):
+            weights[name] = numpy_helper.from_array(values, name)
+        node.input[1:] = names
+    used = {name for node in graph.node for name in node.input}
+    del graph.initializer[:]
+    graph.initializer.extend(tensor for name, tensor in weights.items() if name in used)
 
 
 def attention_nodes(model: ModelProto) -> list[NodeProto]:
