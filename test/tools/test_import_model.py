@@ -15,6 +15,7 @@ from data_trees import write_robot  # noqa: E402
 from foreign_onnx import MEAN, STD, write_foreign  # noqa: E402
 
 from frm_seg_ros import cli  # noqa: E402
+from frm_seg_ros.backends import base  # noqa: E402
 from frm_seg_ros.backends.base import open_backend  # noqa: E402
 from frm_seg_ros.core.errors import ConfigError  # noqa: E402
 from frm_seg_ros.core.label_space import LabelSpace  # noqa: E402
@@ -122,6 +123,15 @@ def test_what_a_file_tells_of_its_axes_is_tried(tmp_path, gives, sizes):
     for prediction, truth in zip(segmenter(images), truths):
         # In the middle of its cell a pixel is all but its class's own.
         assert (prediction.labels[1::4, 1::4] == truth).mean() > 0.5
+
+
+def test_auto_does_not_take_torch_though_it_has_a_gpu(tmp_path, monkeypatch):
+    monkeypatch.setattr(base, '_torch_sees_cuda', lambda: True)
+    monkeypatch.setattr(base, 'which', lambda name: f'/usr/bin/{name}', raising=False)
+    backend, _ = open_backend('auto', imported(tmp_path))
+    assert backend.name in ('openvino', 'onnxruntime')
+    with pytest.raises(ConfigError, match='was imported as an ONNX file, so torch cannot run it'):
+        Segmenter.open(tmp_path / 'model', scales=(0.75, 1.0))
 
 
 def test_the_time_of_decoding_is_that_of_all_images(tmp_path, monkeypatch):
