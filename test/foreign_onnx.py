@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import onnx
 from onnx import TensorProto, helper
 
 from frm_seg_ros.core.label_space import LabelSpace
+from frm_seg_ros.tools.import_model import ImportOptions
 
+SIZE = (96, 128)
 MEAN, STD = (0.4, 0.5, 0.3), (0.25, 0.2, 0.3)
 COLORS = LabelSpace.load('camvid').palette[:11].astype(np.float64) / 255
 ANY = ('N', 3, 'H', 'W')
@@ -89,3 +92,10 @@ def _tail(gives: str, kind: int) -> tuple[list, list]:
     labels = value('labels', TensorProto.INT64, ['N', *([1] * keep), 'h', 'w'])
     return [node('ArgMax', ['scores'], ['labels'], axis=1, keepdims=int(keep))], [
         *([scores] * (gives == 'both')), labels]
+
+
+def import_options(folder: Path, file: Path, **changes: object) -> ImportOptions:
+    """Give the options that fit such a network; the model goes to FOLDER/model."""
+    fitting = ImportOptions(str(file), 'camvid', SIZE, MEAN, STD, licence='not told',
+                            check_source='synthetic:11:1', out=str(folder / 'model'))
+    return replace(fitting, **changes)

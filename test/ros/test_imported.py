@@ -12,23 +12,20 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('frm_seg_ros.msg', reason='the messages are not built')
 pytest.importorskip('onnx', reason='onnx is not installed')
 
-from foreign_onnx import MEAN, STD, write_foreign
+from foreign_onnx import SIZE, import_options, write_foreign
 from rig import Rig, picture, pixels
 
 from frm_seg_ros.core.label_space import LabelSpace
-from frm_seg_ros.tools.import_model import ImportOptions, import_model
+from frm_seg_ros.tools.import_model import import_model
 
 MakeRig = Callable[..., Rig]
-SIZE = (96, 128)
 
 
 @pytest.fixture(scope='module')
 def labels_only(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp('imported')
     file = write_foreign(folder / 'network.onnx', 'channel', 8, (1, 3, *SIZE))
-    card, _ = import_model(ImportOptions(
-        str(file), 'camvid', SIZE, MEAN, STD, licence='as the package',
-        check_source='synthetic:11:1', name='labels_only', out=str(folder / 'model')))
+    card, _ = import_model(import_options(folder, file, name='labels_only'))
     return str(card.folder)
 
 

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ onnx = pytest.importorskip('onnx', reason='onnx is not installed')
 pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')
 
 from data_trees import write_robot  # noqa: E402
-from foreign_onnx import MEAN, STD, write_foreign  # noqa: E402
+from foreign_onnx import MEAN, SIZE, STD, import_options, write_foreign  # noqa: E402
 
 from frm_seg_ros import cli  # noqa: E402
 from frm_seg_ros.backends import base  # noqa: E402
@@ -21,24 +20,16 @@ from frm_seg_ros.core.errors import ConfigError  # noqa: E402
 from frm_seg_ros.core.label_space import LabelSpace  # noqa: E402
 from frm_seg_ros.core.model_card import ModelCard  # noqa: E402
 from frm_seg_ros.segmenter import Segmenter  # noqa: E402
-from frm_seg_ros.tools.import_model import ImportOptions, import_model  # noqa: E402
-from frm_seg_ros.tools.onnx_graph import give_labels  # noqa: E402
+from frm_seg_ros.tools.import_model import import_model  # noqa: E402
 
 PALETTE = LabelSpace.load('camvid').palette
-SIZE = (96, 128)
-
-
-def options(tmp_path: Path, file: Path, **changes: object) -> ImportOptions:
-    return replace(ImportOptions(str(file), 'camvid', SIZE, MEAN, STD, licence='not told',
-                                 check_source='synthetic:11:1', out=str(tmp_path / 'model')),
-                   **changes)
 
 
 def imported(tmp_path: Path, gives: str = 'logits', changes: dict | None = None,
              **network: object) -> ModelCard:
     """Import a network; the card is the one that everybody reads."""
     file = write_foreign(tmp_path / 'network.onnx', gives, **network)
-    card, shares = import_model(options(tmp_path, file, **(changes or {})))
+    card, shares = import_model(import_options(tmp_path, file, **(changes or {})))
     assert sum(shares.values()) == pytest.approx(1)
     for path in (file, file.with_name('network.onnx.data')):
         path.unlink(missing_ok=True)   # the model needs nothing beside its folder
@@ -171,23 +162,6 @@ def test_the_output_that_is_named_is_taken(tmp_path):
         assert_right(card, 'onnxruntime', 4)
 
 
-def test_labels_that_are_no_class_become_unlabelled():
-    import onnxruntime
-    from onnx import TensorProto, helper
-    values = [-3, -1, 0, 10, 11, 254, 255, 256, 300, 2**31 - 1]
-    shape = [1, 1, 1, len(values)]
-    graph = helper.make_graph(
-        [helper.make_node('Identity', ['x'], ['y'])], 'labels',
-        [helper.make_tensor_value_info('x', TensorProto.INT64, shape)],
-        [helper.make_tensor_value_info('y', TensorProto.INT64, shape)])
-    give_labels(graph, 'y', 11, channel=True)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 9)], ir_version=8)
-    session = onnxruntime.InferenceSession(model.SerializeToString())
-    found, = session.run(None, {'x': np.array(values, np.int64).reshape(shape)})
-    assert found.dtype == np.uint8
-    assert found.tolist() == [[[255, 255, 0, 10, 255, 255, 255, 255, 255, 255]]]
-
-
 def test_names_of_ours_that_are_taken_inside_make_room(tmp_path):
     """The file calls its input `logits`, its scores `images`, and what a branch takes `labels`."""
     make, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
@@ -208,7 +182,7 @@ def test_names_of_ours_that_are_taken_inside_make_room(tmp_path):
         make('If', ['true'], ['final'], then_branch=branches[0], else_branch=branches[1])])
     model.graph.output[0].name = 'final'
     onnx.save(model, file)
-    card, _ = import_model(options(tmp_path, file))
+    card, _ = import_model(import_options(tmp_path, file))
     for backend in ('onnxruntime', 'openvino'):
         pytest.importorskip(backend)
         assert_right(card, backend, 4)
@@ -216,7 +190,8 @@ def test_names_of_ours_that_are_taken_inside_make_room(tmp_path):
 
 def test_what_the_card_tells(tmp_path):
     file = write_foreign(tmp_path / 'network.onnx')
-    given = options(tmp_path, file, name='mine', licence='research only', command='frm-seg import')
+    given = import_options(tmp_path, file, name='mine', licence='research only',
+                           command='frm-seg import')
     card, shares = import_model(given)
     assert (card.name, card.input_size, card.mean, card.std) == ('mine', SIZE, MEAN, STD)
     assert (card.label_space, card.licence) == ('camvid', 'research only')
@@ -231,75 +206,13 @@ def test_a_label_space_of_its_own_is_kept_with_it(tmp_path):
     file = write_foreign(tmp_path / 'network.onnx')
     with pytest.raises(ConfigError, match='the output scores has 11 classes, the label space '
                                           'robot has 3: name the label space'):
-        import_model(options(tmp_path, file, labels=str(labels)))
+        import_model(import_options(tmp_path, file, labels=str(labels)))
     eleven = tmp_path / 'eleven.yaml'
     eleven.write_text(LabelSpace.load('camvid').to_yaml().replace('name: camvid', 'name: own'))
-    card, _ = import_model(options(tmp_path, file, labels=str(eleven)))
+    card, _ = import_model(import_options(tmp_path, file, labels=str(eleven)))
     eleven.unlink()
     assert set(card.files) == {'labels.yaml', 'model.onnx'}
     assert Segmenter(card, 'onnxruntime').label_space.name == 'own'
-
-
-@pytest.mark.parametrize(('gives', 'network', 'changes', 'words'), [
-    ('logits', {}, {'labels': 'cityscapes'},
-     'the output scores has 11 classes, the label space cityscapes has 19'),
-    ('both', {}, {}, 'has 2 outputs: choose one with --output from scores, labels'),
-    ('both', {}, {'output': 'aux'}, "has no output 'aux': choose one .* from scores, labels"),
-    ('nan', {}, {}, 'values of the output out are NaN or infinite: check --mean and --std'),
-    ('floats', {}, {}, r'the output out is float32 of shape \(1, 24, 32\): wanted are logits'),
-    ('vector', {}, {}, r'is float32 of shape \(1, 11\): wanted are logits'),
-    ('logits', {'shape': (1, 3, 96, 128)}, {'size': (128, 160)},
-     'takes 96x128 only, but --size is 128x160: give --size 96x128'),
-    ('logits', {'shape': (4, 3, 96, 128)}, {}, 'takes batches of 4 images only'),
-    ('logits', {'shape': ('N', 1, 'H', 'W')}, {}, 'cannot load|wanted are float32 or float16'),
-    ('baked', {}, {'size': (128, 160)}, 'cannot run .*network.onnx on 1 image of 128x160'),
-    ('logits', {}, {'size': (10, 10)}, 'the network size is 10x10: take one from 64x64'),
-    ('logits', {}, {'std': (1.0, 0.0, 1.0)}, 'those of std above 0'),
-    ('logits', {}, {'mean': (float('nan'), 0.0, 0.0)}, 'wanted are three numbers each'),
-    ('logits', {}, {'labels': 'mars'}, 'no label space is called mars'),
-    ('logits', {}, {'name': 'a/b'}, "'a/b' is no name of a model"),
-    ('logits', {}, {'file': 'no.onnx'}, 'ONNX Runtime cannot load no.onnx'),
-    ('logits', {}, {'check_source': 'mars'}, "'mars' is not a source"),
-    ('logits', {'opset': 8}, {}, 'is of opset 8: export it with 9 or later'),
-], ids=str)
-def test_what_cannot_be_used_is_refused_and_nothing_is_left(tmp_path, gives, network, changes,
-                                                            words):
-    file = write_foreign(tmp_path / 'network.onnx', gives, **network)
-    given = options(tmp_path, file, out=str(tmp_path / 'new' / 'model'))
-    with pytest.raises(ConfigError, match=words):
-        import_model(replace(given, **changes))
-    assert [path.name for path in tmp_path.iterdir()] == ['network.onnx']
-
-
-def test_labels_of_another_space_are_refused(tmp_path):
-    labels = write_robot(tmp_path / 'robot')   # three classes
-    file = write_foreign(tmp_path / 'network.onnx', 'labels')
-    with pytest.raises(ConfigError, match=r'the output labels has the label \d+, but robot has 3 '
-                                          'classes, 0 to 2'):
-        import_model(options(tmp_path, file, labels=str(labels)))
-
-
-@pytest.mark.parametrize('damage', ['truncated', 'no external data', 'uint8 input', 'two inputs'])
-def test_files_that_are_no_such_network(tmp_path, damage):
-    file = write_foreign(tmp_path / 'network.onnx', external=damage == 'no external data')
-    if damage == 'truncated':
-        file.write_bytes(file.read_bytes()[:200])
-    elif damage == 'no external data':
-        file.with_name('network.onnx.data').unlink()
-    else:
-        model = onnx.load(file)
-        if damage == 'two inputs':
-            model.graph.input.append(onnx.helper.make_tensor_value_info('scale', 1, [1]))
-        else:
-            model.graph.input[0].name = 'bytes'
-            model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.UINT8
-            model.graph.node.insert(0, onnx.helper.make_node('Cast', ['bytes'], ['images'], to=1))
-        onnx.save(model, file)
-    words = {'uint8 input': r'takes tensor\(uint8\) of shape .*: wanted are float32 or float16',
-             'two inputs': r'has 2 inputs \(images, scale\): wanted is one'}
-    with pytest.raises(ConfigError, match=words.get(damage, 'ONNX Runtime cannot load')):
-        import_model(options(tmp_path, file))
-    assert not (tmp_path / 'model').exists()
 
 
 def test_a_network_that_does_not_fit_into_one_file_leaves_nothing(tmp_path, monkeypatch):
@@ -310,17 +223,17 @@ def test_a_network_that_does_not_fit_into_one_file_leaves_nothing(tmp_path, monk
 
     monkeypatch.setattr(onnx, 'save', refuse)
     with pytest.raises(ConfigError, match='cannot be written as one file, which ends at 2 GiB'):
-        import_model(options(tmp_path, file))
+        import_model(import_options(tmp_path, file))
     assert [path.name for path in tmp_path.iterdir()] == ['network.onnx']
 
 
 def test_a_folder_that_is_there_is_kept(tmp_path):
     file = write_foreign(tmp_path / 'network.onnx')
     (tmp_path / 'model').mkdir()
-    import_model(options(tmp_path, file))     # an empty one is as good as none
+    import_model(import_options(tmp_path, file))     # an empty one is as good as none
     before = (tmp_path / 'model' / 'card.yaml').read_text()
     with pytest.raises(ConfigError, match='model is there already: remove it, or name another'):
-        import_model(options(tmp_path, file, name='other'))
+        import_model(import_options(tmp_path, file, name='other'))
     assert (tmp_path / 'model' / 'card.yaml').read_text() == before
 
 
