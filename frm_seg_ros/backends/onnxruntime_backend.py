@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU."""
+"""ONNX Runtime, on a CPU or a CUDA device."""
 from __future__ import annotations
 
 import time
@@ -15,19 +15,23 @@ from frm_seg_ros.core.outputs import decode_output
 from frm_seg_ros.core.precision import choose_precision
 from frm_seg_ros.core.threads import wanted_threads
 
+CUDA = 'CUDAExecutionProvider'
+# TF32, which the provider takes for float32 by itself, keeps 10 bits; that moves labels.
+_PROVIDERS: dict[str, list] = {
+    'cpu': ['CPUExecutionProvider'],
+    'cuda': [(CUDA, {'use_tf32': '0'}), 'CPUExecutionProvider']}
+
 
 class OnnxRuntimeBackend:
     """The model's ONNX file in ONNX Runtime; see `base.Backend`."""
 
     name = 'onnxruntime'
-    device = 'cpu'
 
     def __init__(self, card: ModelCard, device: str, precision: str = 'auto') -> None:
-        if device == 'cuda':
-            raise ConfigError('backend onnxruntime runs on the CPU only, device is cuda: choose '
-                              'backend torch for CUDA, or device cpu')
+        self.device = _choose_device(device)
         card.check_files()
-        able = ('int8', 'float32') if INT8 in card.files else ('float32',)
+        # The int8 file is quantised for CPUs.
+        able = ('int8', 'float32') if INT8 in card.files and self.device == 'cpu' else ('float32',)
         self.precision, self.precision_why = choose_precision(
             self.name, precision, able, card.precisions)
         self._card = card
@@ -40,10 +44,16 @@ class OnnxRuntimeBackend:
         # these, and the runtime refuses weights outside the folder of the graph.
         path = card.file(INT8 if self.precision == 'int8' else ONNX).resolve()
         try:
-            self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=['CPUExecutionProvider'])
+            self._session = onnxruntime.InferenceSession(str(path), options,
+                                                         providers=_PROVIDERS[self.device])
         except Exception as error:  # the runtime raises a dozen kinds of its own
             raise ConfigError(f'ONNX Runtime cannot load {path}: {error}') from error
+        if self.device == 'cuda' and CUDA not in self._session.get_providers():
+            if device == 'cuda':
+                raise ConfigError('device is cuda, but ONNX Runtime could not start its CUDA '
+                                  'provider there: install the CUDA and cuDNN that it was built '
+                                  'for, or choose device cpu')
+            self.device = 'cpu'   # which it has fallen back to
 
     def run(self, images: np.ndarray, sizes: Sequence[tuple[int, int]],
             confidence: bool = False) -> list[Labels]:
@@ -59,3 +69,12 @@ class OnnxRuntimeBackend:
     def close(self) -> None:
         """Free the session."""
         del self._session
+
+
+def _choose_device(device: str) -> str:
+    has_cuda = CUDA in onnxruntime.get_available_providers()
+    if device == 'cuda' and not has_cuda:
+        raise ConfigError('device is cuda, but this ONNX Runtime has no CUDA provider: install '
+                          'frm-seg[onnxruntime-gpu] in its place, or choose backend torch or '
+                          'device cpu')
+    return 'cuda' if has_cuda and device != 'cpu' else 'cpu'

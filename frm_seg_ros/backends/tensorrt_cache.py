@@ -88,6 +88,12 @@ def write_engine(facts: Facts, engine: bytes) -> Path:
                       'XDG_CACHE_HOME to a folder that can be written')
 
 
+def remove_engine(facts: Facts) -> None:
+    """Remove the engine for `facts` wherever it is."""
+    for folder in folders():
+        (folder / file_name(facts)).unlink(missing_ok=True)
+
+
 def file_name(facts: Facts) -> str:
     """Name the file: readable, and another one for other facts."""
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -54,5 +54,100 @@ def test_a_file_that_is_no_network_is_refused(card, name):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ConfigError, match='SHA-256'):
         base.open_backend(name, card)
-    with pytest.raises(ConfigError, match='cannot load'):
+    with pytest.raises(ConfigError, match='no sound ONNX file|cannot load'):
         base.open_backend(name, replace(card, files={'model.onnx': sha256(path)}))
+
+
+class Opened:
+    """Stands for a backend that opens."""
+
+    def __init__(self, card, device, precision='auto', size=None, build=False):
+        self.device, self.precision, self.precision_why = device, 'float32', 'as a test'
+
+
+def sees(monkeypatch, torch=False, onnxruntime=False, engine=False):
+    monkeypatch.setattr(base, 'which', lambda name: '/usr/bin/nvidia-smi')
+    monkeypatch.setattr(base, '_torch_sees_cuda', lambda: torch)
+    monkeypatch.setattr(base, '_onnxruntime_sees_cuda', lambda: onnxruntime)
+    monkeypatch.setattr(base, '_has_engine', lambda card, precision, size: engine)
+    monkeypatch.setattr(base, 'load_plugin', lambda kind, name, table: Opened)
+
+
+CPU = [('openvino', 'cpu'), ('onnxruntime', 'cpu'), ('torch', 'cpu')]
+
+
+@pytest.mark.parametrize(('found', 'device', 'build', 'order'), [
+    ({}, 'auto', False, CPU),
+    ({'torch': True, 'onnxruntime': True, 'engine': True}, 'auto', False,
+     [('tensorrt', 'cuda'), ('torch', 'cuda'), ('onnxruntime', 'cuda'), *CPU]),
+    ({'torch': True, 'onnxruntime': True}, 'auto', False,
+     [('torch', 'cuda'), ('onnxruntime', 'cuda'), *CPU]),
+    ({'torch': True}, 'auto', True, [('tensorrt', 'cuda'), ('torch', 'cuda'), *CPU]),
+    ({'torch': True, 'engine': True}, 'cpu', True, CPU),
+    ({'onnxruntime': True}, 'cuda', False, [('onnxruntime', 'cuda')]),
+])
+def test_the_order_of_auto(card, monkeypatch, found, device, build, order):
+    sees(monkeypatch, **found)
+    assert base._order(card, device, 'auto', None, build) == order
+    if order:
+        backend, line = base.open_backend('auto', card, device, build_engine=build)
+        assert backend.device == order[0][1]
+        assert line.startswith(f'backend {order[0][0]} on {order[0][1]}, chosen by auto')
+
+
+def test_an_imported_network_never_runs_in_torch(card, monkeypatch):
+    from dataclasses import replace
+    sees(monkeypatch, torch=True)
+    imported = replace(card, architecture={'imported': 'logits', 'sizes': 'any', 'batch': 'any'})
+    assert base._order(imported, 'auto', 'auto', None, False) == CPU[:2]
+
+
+def test_what_fails_on_cuda_is_told_and_the_next_is_taken(card, monkeypatch):
+    sees(monkeypatch, torch=True)
+
+    class Fails:
+        def __init__(self, card, device, precision):
+            raise ConfigError('its driver is too old')
+
+    monkeypatch.setattr(base, 'load_plugin', lambda kind, name, table:
+                        Fails if name == 'torch' else Opened)
+    line = base.open_backend('auto', card)[1]
+    assert line == ('backend openvino on cpu, chosen by auto; not to be had: torch on cuda (its '
+                    'driver is too old); precision float32, as a test')
+
+
+def test_auto_on_cuda_where_nothing_runs_there_is_refused(card, monkeypatch):
+    sees(monkeypatch)
+    with pytest.raises(ConfigError, match='device is cuda, but no backend runs there'):
+        base.open_backend('auto', card, 'cuda')
+
+
+def test_the_command_that_builds_an_engine_is_named_where_tensorrt_is(card, monkeypatch):
+    sees(monkeypatch, torch=True)
+    monkeypatch.setattr(base, 'find_spec', lambda name: name == 'tensorrt')
+    line = base.open_backend('auto', card)[1]
+    assert line.endswith(f'frm-seg export {card.folder} --to tensorrt builds one')
+
+
+@pytest.mark.parametrize(('name', 'size', 'wanted'), [
+    ('tensorrt', (360, 480), (384, 480)), ('tensorrt', (64, 65), (64, 96)),
+    ('openvino', (360, 480), (360, 480)), ('torch', (181, 243), (181, 243))])
+def test_tensorrt_runs_at_multiples_of_32(card, name, size, wanted):
+    from dataclasses import replace
+    assert base.network_size(name, card, size) == wanted
+    fixed = replace(card, architecture={'imported': 'logits', 'sizes': 'fixed', 'batch': 'any'})
+    assert base.network_size(name, fixed, size) == size
+
+
+def test_tensorrt_is_told_the_size_and_whether_to_build(card, monkeypatch):
+    seen = []
+
+    class Asked(Opened):
+        def __init__(self, *arguments):
+            seen.append(arguments[1:])
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(base, 'load_plugin', lambda kind, name, table: Asked)
+    base.open_backend('tensorrt', card, 'cuda', 'float16', (96, 128), True)
+    base.open_backend('openvino', card, 'cpu', 'float32', (96, 128), True)
+    assert seen == [('cuda', 'float16', (96, 128), True), ('cpu', 'float32')]

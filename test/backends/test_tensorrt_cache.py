@@ -115,6 +115,13 @@ def test_where_nothing_can_be_written_one_sentence_says_so(facts, folders):
         write_engine(facts, ENGINE)
 
 
+def test_an_engine_that_is_removed_is_gone(facts):
+    write_engine(facts, ENGINE)
+    tensorrt_cache.remove_engine(facts)
+    assert read_engine(facts) == (None, [])
+    tensorrt_cache.remove_engine(facts)
+
+
 def test_a_folder_that_others_may_write_is_not_trusted(facts):
     path = write_engine(facts, ENGINE)
     path.parent.chmod(0o777)
