@@ -15,8 +15,10 @@ from typing import Any, NoReturn
 
 # The extra of setup.cfg that brings a package.
 _EXTRAS = {'onnx': 'export', 'onnxscript': 'export', 'onnxruntime': 'onnxruntime',
-           'openvino': 'openvino', 'rosbags': 'bag', 'safetensors': 'torch', 'torch': 'torch'}
+           'openvino': 'openvino', 'rosbags': 'bag', 'safetensors': 'torch', 'torch': 'torch',
+           'tensorrt': 'tensorrt', 'cuda': 'tensorrt'}
 _SOURCE_HELP = 'such as cityscapes:ROOT:val, synthetic:SEED:COUNT, bag:PATH or images:DIR'
+_BACKEND_HELP = 'auto, openvino, onnxruntime, torch or tensorrt'
 _PRECISION_HELP = ('auto, float32, bfloat16, float16 or int8; auto takes the fastest that the '
                    "model's card shows to keep its mIoU")
 _EXIT_USAGE = 2
@@ -92,7 +94,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--model', default='frm_b0_fast',
                         help='name of a shipped model, or its folder (default: %(default)s)')
     parser.add_argument('--backend', default='auto',
-                        help='auto, openvino, onnxruntime or torch (default: %(default)s)')
+                        help=f'{_BACKEND_HELP} (default: %(default)s)')
     parser.add_argument('--device', default='auto',
                         help='auto, cpu or cuda (default: %(default)s)')
     parser.add_argument('--precision', default='auto', help=_PRECISION_HELP)
@@ -271,8 +273,8 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
                              'random:VARIANT,KEY=VALUE,... for a network with random weights; '
                              'give several to compare them (default: frm_b0_fast)')
     parser.add_argument('--backend', action='append',
-                        help='auto, openvino, onnxruntime or torch; give several, and every '
-                             'model runs on each (default: auto)')
+                        help=f'{_BACKEND_HELP}; give several, and every model runs on each '
+                             '(default: auto)')
     parser.add_argument('--device', default='auto',
                         help='auto, cpu or cuda (default: %(default)s)')
     parser.add_argument('--precision', action='append',
@@ -308,7 +310,9 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
     parser = _command(commands, 'export', _export, 'write a model for another runtime',
                       'frm-seg export runs/frm_b0_fast/frm_b0_fast --to onnx --out models/mine')
     parser.add_argument('model', metavar='MODEL', help='name of a model, or its folder')
-    parser.add_argument('--to', required=True, choices=['onnx'], help='the format')
+    parser.add_argument('--to', required=True, choices=['onnx', 'tensorrt'],
+                        help='the format; tensorrt builds an engine for this machine and keeps it '
+                             'in the cache')
     parser.add_argument('--out', metavar='DIR',
                         help="folder of the exported model (default: the model's own)")
     parser.add_argument('--check', metavar='SOURCE', default='synthetic:11:2',
@@ -316,10 +320,24 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
                              '(default: %(default)s)')
     parser.add_argument('--size', action='append', type=_size, metavar='HxW',
                         help="size at which it must agree; give several (default: the model's, "
-                             'and a smaller, odd one)')
+                             'and a smaller, odd one); for tensorrt, of each engine')
+    parser.add_argument('--precision', default='auto',
+                        help='of an engine: auto, float32, float16 or int8 (default: %(default)s)')
+    parser.add_argument('--batch', type=int, default=1, metavar='N',
+                        help='most images at a time that an engine takes: 1, 2, 4 or 8 '
+                             '(default: %(default)s)')
 
 
 def _export(args: argparse.Namespace) -> None:
+    if args.to == 'tensorrt':
+        from frm_seg_ros.core.errors import ConfigError
+        from frm_seg_ros.tools.engine import export_engine
+        if args.out is not None:
+            raise ConfigError('engines go into the cache: leave --out away')
+        for line in export_engine(args.model, args.size or (), args.precision, args.batch,
+                                  args.check):
+            print(line)
+        return
     from frm_seg_ros.tools.export import export_model
     print(f'written: {export_model(args.model, args.out, args.check, args.size or ())}')
 
@@ -385,7 +403,7 @@ def _add_precisions(commands: argparse._SubParsersAction) -> None:
                         help='how many of the first are used, evenly spread (default: '
                              '%(default)s)')
     parser.add_argument('--backend', default='openvino',
-                        help='auto, openvino, onnxruntime or torch (default: %(default)s)')
+                        help=f'{_BACKEND_HELP} (default: %(default)s)')
     parser.add_argument('--device', default='auto',
                         help='auto, cpu or cuda (default: %(default)s)')
 
