@@ -169,6 +169,7 @@ def _add_eval(commands: argparse._SubParsersAction) -> None:
     parser.add_argument('--json', metavar='FILE', help='write the scores as JSON')
     parser.add_argument('--csv', metavar='FILE', help='write a table with a line a frame as CSV')
     parser.add_argument('--report', metavar='FILE', help='write a report with pictures as HTML')
+    parser.add_argument('--force', action='store_true', help='replace files that are there')
     _add_model(parser)
     _add_bag_options(parser.add_argument_group('bags'))
 
@@ -207,15 +208,18 @@ def _add_bag_options(group: argparse._ArgumentGroup) -> None:
 
 def _evaluate(args: argparse.Namespace) -> None:
     from frm_seg_ros.core.errors import ConfigError
+    from frm_seg_ros.core.files import check_new_files
     from frm_seg_ros.tools.evaluate import merge_parts, run_evaluation
     from frm_seg_ros.tools.score_text import map_facts, mode_facts, option_facts, score_table
     from frm_seg_ros.tools.shards import Shard
     if bool(args.source) == bool(args.merge):
         raise ConfigError('name a SOURCE, or parts to --merge, and not both: see frm-seg eval '
                           '--help')
-    if args.merge and (args.report or args.shard):
-        raise ConfigError('parts that are merged have no pictures and are no part: leave --report '
-                          'and --shard out')
+    if args.merge and (args.report or args.shard or args.jobs != 1):
+        raise ConfigError('parts that are merged have no pictures, are no part and are added up '
+                          'by one process: leave --report, --shard and --jobs out')
+    # a part that is there is looked at: it may be this one
+    check_new_files([None if args.shard else args.json, args.csv, args.report], args.force)
     if args.merge:
         result = merge_parts(args.merge, args.json, args.command_line, args.csv)
     else:
@@ -251,11 +255,14 @@ def _add_report(commands: argparse._SubParsersAction) -> None:
     parser.add_argument('runs', metavar='FILE', nargs='+',
                         help='JSON of eval; all are compared with the first')
     parser.add_argument('--out', metavar='FILE', help='write the comparison as HTML too')
+    parser.add_argument('--force', action='store_true', help='replace a file that is there')
 
 
 def _report(args: argparse.Namespace) -> None:
+    from frm_seg_ros.core.files import check_new_files
     from frm_seg_ros.tools.compare import comparison_text, read_runs
     from frm_seg_ros.tools.compare_page import write_comparison
+    check_new_files([args.out], args.force)
     runs = read_runs(args.runs)
     print(comparison_text(runs))
     if args.out:

@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,6 +38,28 @@ def sha256(path: Path) -> str:
         for block in iter(lambda: file.read(1 << 20), b''):
             digest.update(block)
     return digest.hexdigest()
+
+
+def check_new_files(paths: Iterable[str | None], force: bool) -> None:
+    """Make sure that results go into files of their own, and that none is there already.
+
+    Args:
+        paths: where they go; None where nothing is written.
+        force: whether files that are there may be replaced.
+
+    Raises:
+        ConfigError: if one is there and `force` is not given, or two results have one path.
+    """
+    known: set[Path] = set()
+    for path in (Path(path) for path in paths if path):
+        if path.resolve() in known:
+            raise ConfigError(f'{path} is named for two results: name a file for each')
+        known.add(path.resolve())
+        if path.is_dir():
+            raise ConfigError(f'{path} is a folder: name a file')
+        if path.exists() and not force:
+            raise ConfigError(f'{path} is there already: name another file, or add --force to '
+                              'replace it')
 
 
 @contextmanager

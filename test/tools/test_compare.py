@@ -175,6 +175,11 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert 'frm-seg report ' in out.read_text()
     assert main(['report', *paths]) == 0
     assert 'written' not in capsys.readouterr().out
+    out.write_text('precious')
+    assert main(['report', *paths, '--out', str(out)]) == 2
+    assert 'is there already' in capsys.readouterr().err and out.read_text() == 'precious'
+    assert main(['report', *paths, '--out', str(out), '--force']) == 0
+    assert 'precious' not in out.read_text()
 
 
 @pytest.mark.parametrize('names, words', [

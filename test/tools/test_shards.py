@@ -215,6 +215,9 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     ([], 'name a SOURCE, or parts to --merge'),
     (['noise:8', '--merge', 'a.json'], 'and not both'),
     (['--merge', 'a.json', '--report', 'x'], 'merged have no pictures'),
+    (['--merge', 'a.json', '--jobs', '2'], 'leave --report, --shard and --jobs out'),
+    (['noise:8', '--json', 'x', '--csv', 'x'], 'x is named for two results'),
+    (['noise:8', '--json', '/'], '/ is a folder: name a file'),
     (['--merge', 'nowhere.json'], 'nowhere.json is no part of an evaluation (FileNotFoundError'),
 ])
 def test_commands_that_make_no_sense(arguments: list[str], words: str,
@@ -222,3 +225,17 @@ def test_commands_that_make_no_sense(arguments: list[str], words: str,
     assert main(['eval', *arguments]) == 2
     said = capsys.readouterr().err
     assert words in said and said.count('\n') == 1
+
+
+@pytest.mark.parametrize('name', ['json', 'csv', 'report'])
+def test_files_that_are_there_are_replaced_only_when_told(
+        tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / 'mine'
+    path.write_text('precious')
+    FakeSegmenter.frames = 0
+    assert main(['eval', 'noise:8', f'--{name}', str(path)]) == 2
+    assert capsys.readouterr().err == (f'frm-seg eval: {path} is there already: name another '
+                                       'file, or add --force to replace it\n')
+    assert path.read_text() == 'precious' and FakeSegmenter.frames == 0
+    assert main(['eval', 'noise:8', f'--{name}', str(path), '--force']) == 0
+    assert 'precious' not in path.read_text()
