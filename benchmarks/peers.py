@@ -1,7 +1,7 @@
-"""Time our variants beside SegFormer-B0, SegFormer-B1 and a ResNet-18 FPN, taking turns.
+"""Time our models beside SegFormer-B0, SegFormer-B1 and a ResNet-18 FPN, taking turns.
 
-All weights are random: this compares speed, never labels. Run it from the root of the repository,
-where `transformers` is installed beside `.[export]`, openvino and onnxruntime:
+The weights of the peers are random: this compares speed, never labels. Run it from the root of the
+repository, where `transformers` is installed beside `.[export]`, openvino and onnxruntime:
 
     PYTHONPATH=. python benchmarks/peers.py --size 512x1024 --json peers.json
 """
@@ -25,15 +25,16 @@ from torch import Tensor, nn
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.model_card import ModelCard
 from frm_seg_ros.segmenter import Segmenter
-from frm_seg_ros.tools.benchmark import benchmark, benchmark_table
+from frm_seg_ros.tools.benchmark import benchmark, benchmark_table, open_card
 from frm_seg_ros.tools.evaluate import write_json
 from frm_seg_ros.tools.export import OPSET
 from frm_seg_ros.tools.import_model import ImportOptions, import_model
-from frm_seg_ros.tools.random_model import export_random
 
 CLASSES = 11
 # Share of the largest logit, for sums in another order; a wrong graph differs by much more.
 LARGEST_DIFFERENCE = 1e-4
+NOTE = ("the peers' weights are random: this compares speed, and their decoding depends on labels "
+        'that mean nothing')
 
 
 class SegFormer(nn.Module):
@@ -174,13 +175,13 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Time our variants beside other networks, all with random weights.',
         epilog='example: PYTHONPATH=. python benchmarks/peers.py --size 512x1024')
-    parser.add_argument('--random', nargs='+', default=['frm_b0_fast', 'frm_b0'],
-                        metavar='VARIANT,KEY=VALUE,...',
-                        help='our variants (default: %(default)s)')
+    parser.add_argument('--model', nargs='+', default=['frm_b0_fast', 'random:frm_b0'],
+                        help='ours, as in frm-seg bench (default: %(default)s)')
     parser.add_argument('--peer', nargs='*', default=list(PEERS), choices=PEERS,
                         help='the others, of which the first is the yardstick (default: all)')
-    parser.add_argument('--backend', nargs='+', default=['openvino', 'onnxruntime'],
-                        choices=['openvino', 'onnxruntime'], help='(default: both)')
+    parser.add_argument('--engine', nargs='+', metavar='BACKEND:PRECISION',
+                        default=['openvino:float32', 'openvino:bfloat16', 'onnxruntime:float32'],
+                        help='one table each (default: %(default)s)')
     for name, default in (('--size', '360x480'), ('--camera', '720x1280')):
         parser.add_argument(name, type=_size, default=default, metavar='HxW',
                             help='(default: %(default)s)')
@@ -208,18 +209,19 @@ def main() -> None:
     with TemporaryDirectory() as scratch:
         cards = [import_peer(export_peer(name, args.size, Path(scratch)), args.size,
                              Path(scratch) / name) for name in args.peer]
-        cards += [export_random(text, Path(scratch) / text) for text in args.random]
-        for backend in args.backend:
+        cards += [open_card(model, Path(scratch) / model) for model in args.model]
+        for engine in args.engine:
+            backend, _, precision = engine.partition(':')
             with ExitStack() as stack:
-                segmenters = [Segmenter(card, backend, 'cpu', args.size) for card in cards]
-                for segmenter in segmenters:
-                    stack.callback(segmenter.close)
+                segmenters = []
+                for card in cards:
+                    segmenters.append(Segmenter(card, backend, 'cpu', args.size,
+                                                precision=precision or 'auto'))
+                    stack.callback(segmenters[-1].close)
                 results.append(benchmark(segmenters, args.camera, 1, args.rounds, command))
-            print(f'{benchmark_table(results[-1])}\nall weights are random: this is speed only\n',
-                  flush=True)
+            print(f'{benchmark_table(results[-1])}\n{NOTE}\n', flush=True)
     if args.json:
-        write_json(args.json, {'note': 'all weights are random: this is speed only',
-                               'results': results})
+        write_json(args.json, {'note': NOTE, 'results': results})
 
 
 if __name__ == '__main__':

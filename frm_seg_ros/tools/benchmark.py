@@ -57,7 +57,7 @@ def run_benchmark(models: Sequence[str], backends: Sequence[str], *,
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
-        cards = [_card(model, folder / str(index)) for index, model in enumerate(models)]
+        cards = [open_card(model, folder / str(index)) for index, model in enumerate(models)]
         segmenters = []
         for card, backend, precision in product(cards, backends, precisions):
             segmenters.append(Segmenter(card, backend, device, size or cards[0].input_size,
@@ -66,7 +66,12 @@ def run_benchmark(models: Sequence[str], backends: Sequence[str], *,
         return benchmark(segmenters, camera, batch, rounds, command)
 
 
-def _card(model: str, folder: Path) -> ModelCard:
+def open_card(model: str, folder: Path) -> ModelCard:
+    """Read a model's card; a `random:VARIANT,KEY=VALUE,...` is first written into `folder`.
+
+    Raises:
+        ConfigError: if there is no such model, or none can be built.
+    """
     if not model.startswith(RANDOM):
         return ModelCard.load(model)
     from frm_seg_ros.tools.random_model import export_random
