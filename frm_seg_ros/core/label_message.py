@@ -19,6 +19,7 @@ def label_space_fields(card: ModelCard, space: LabelSpace) -> dict[str, Any]:
         'ids': space.to_id[:count].tolist(),
         'categories': [label.category for label in space.classes],
         'colors': space.palette[:count].ravel().tolist(),
+        'pixels': list(range(count)),
     }
 
 
@@ -37,6 +38,9 @@ def read_label_space(message: Any, where: str) -> LabelSpace:
         raise ConfigError(f'{where} is no label space: it has {count} names, {len(message.ids)} '
                           f'ids, {len(message.categories)} categories and {len(message.colors)} '
                           'parts of colours (wanted three a name): record it again')
+    if list(getattr(message, 'pixels', range(count))) != list(range(count)):
+        raise ConfigError(f'{where} goes with label images of other ids than the train ids: '
+                          'record it again with id_offset 0 and without label_ids')
     colors = [int(part) for part in message.colors]
     return LabelSpace(message.name, tuple(
         Label(name, int(message.ids[index]), index, message.categories[index],

@@ -3,11 +3,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
@@ -16,16 +13,15 @@ from sensor_msgs.msg import CompressedImage, Image
 from frm_seg_ros.core.encodings import compressed_to_rgb
 from frm_seg_ros.core.errors import FrameError
 from frm_seg_ros.core.frame import Prediction
-from frm_seg_ros.core.label_space import IGNORE, LabelSpace
 from frm_seg_ros.ros.accounting import Accounting
 from frm_seg_ros.ros.cv_bridge_probe import image_to_rgb
 from frm_seg_ros.ros.diagnostics import Input, camera_status
 from frm_seg_ros.ros.health import Health
+from frm_seg_ros.ros.job import Job, Stopwatch
 from frm_seg_ros.ros.mailbox import Arrival, Mailbox
 from frm_seg_ros.ros.messages import FrameReport, SegmentationStats, stats_message
-from frm_seg_ros.ros.outputs import Labelled, masked, shares
+from frm_seg_ros.ros.outlet import Outlet, Publishing
 from frm_seg_ros.ros.parameters import NodeParameters
-from frm_seg_ros.ros.publishers import Publishers
 from frm_seg_ros.ros.rate import Quiet, RateLimit
 from frm_seg_ros.ros.subscription import ImageSubscription
 from frm_seg_ros.ros.view import View
@@ -34,32 +30,6 @@ STATS_SECONDS = 1.0
 LOG_SECONDS = 5.0
 TRANSPORTS = {'raw': (Image, 'image', image_to_rgb),
               'compressed': (CompressedImage, 'image/compressed', compressed_to_rgb)}
-
-
-@dataclass
-class Job:
-    """A frame on its way through the network.
-
-    Attributes:
-        image: (H, W, 3) uint8 RGB, as the camera sees.
-        view: what the network sees of it.
-        topics: those that it will be published on.
-        parameters: those of the camera when the frame was taken.
-        arrived: when its message came, seconds of `time.monotonic`.
-        report: what its statistics will say.
-    """
-
-    image: np.ndarray
-    view: np.ndarray
-    topics: set[str]
-    parameters: NodeParameters
-    arrived: float
-    report: FrameReport
-
-    @property
-    def confident(self) -> bool:
-        """Tell whether the confidence is needed."""
-        return 'confidence' in self.topics or self.parameters.min_confidence > 0
 
 
 class Camera:
@@ -71,18 +41,17 @@ class Camera:
         accounting: what became of the frames since the node was configured.
     """
 
-    def __init__(self, node: LifecycleNode, label_space: LabelSpace, topics: Iterable[str],
-                 parameters: NodeParameters, name: str = '') -> None:
+    def __init__(self, node: LifecycleNode, publishing: Publishing, parameters: NodeParameters,
+                 name: str = '') -> None:
         self.name = name
         self.parameters = parameters
         self.accounting = Accounting()
         self._view = View(parameters.roi, parameters.rotate, parameters.ignore_mask)
         self._health = Health()
         self._node = node
-        self._label_space = label_space
-        prefix = f'~/{name}/' if name else '~/'
-        self._publishers = Publishers(node, prefix, topics)
-        self._stats = node.create_publisher(SegmentationStats, prefix + 'stats', 10)
+        self._outlet = Outlet(node, publishing, self._view, name)
+        self._stats = node.create_publisher(
+            SegmentationStats, f'~/{name}/stats' if name else '~/stats', 10)
         self._stats_lock = threading.Lock()
         self._stats_sent = False
         self._timer = node.create_timer(STATS_SECONDS, self._on_timer,
@@ -97,10 +66,11 @@ class Camera:
         """Subscribe; what comes goes into the mailbox."""
         message_type, topic, self._decode = TRANSPORTS[self.parameters.transport]
         self._mailbox = mailbox
+        self._outlet.info.subscribe()
         self._health.start(self.accounting.snapshot(), time.monotonic())
         self._subscription = ImageSubscription(
-            self._node, message_type, f'{self.name}/{topic}' if self.name else topic,
-            self.parameters.qos, self._on_message, self._on_lost)
+            self._node, message_type, f'{self.name}/{topic}'.lstrip('/'), self.parameters.qos,
+            self._on_message, self._on_lost)
 
     def unsubscribe(self) -> None:
         """Stop subscribing."""
@@ -108,12 +78,13 @@ class Camera:
             self._subscription.close()
             self._subscription = None
             self._health.stop()
+            self._outlet.info.unsubscribe()
 
     def close(self) -> None:
         """Remove all topics; the worker has stopped."""
         self._node.destroy_timer(self._timer)
         self._node.destroy_publisher(self._stats)
-        self._publishers.close()
+        self._outlet.close()
 
     def diagnose(self) -> DiagnosticStatus:
         """Tell how the camera is doing."""
@@ -161,7 +132,7 @@ class Camera:
         parameters = self.parameters
         taken = time.monotonic()
         age_ms = arrival.age_ms + 1e3 * (taken - arrival.monotonic)
-        topics = self._publishers.wanted()
+        topics = self._outlet.wanted()
         if not parameters.enabled:
             self.accounting.drop('paused')
         elif not topics:
@@ -169,7 +140,7 @@ class Camera:
         elif 0 < parameters.max_age_ms < age_ms:
             self._drop('too_old', f'its stamp is {age_ms:.0f} ms old, max_age_ms is '
                                   f'{parameters.max_age_ms:g}')
-        elif not (topics := self._publishers.due(topics, taken, parameters.overlay_max_rate)):
+        elif not (topics := self._outlet.due(topics, taken, parameters.overlay_max_rate)):
             self.accounting.drop('rate')
         else:
             report = FrameReport(arrival.message.header)
@@ -184,34 +155,13 @@ class Camera:
     def finish(self, job: Job, prediction: Prediction) -> None:
         """Publish the outputs and the statistics of a frame."""
         try:
-            self._publish(job, prediction)
+            self._outlet.publish(job, prediction)
         except Exception as error:
             self.fail(error)
         else:
             self._health.times_ms = job.report.times_ms
             self.accounting.process()
             self._send_stats(job.report)
-
-    def _publish(self, job: Job, prediction: Prediction) -> None:
-        """Compute the topics that are listened to, publish them, and fill in the report."""
-        watch = Stopwatch()
-        size = job.image.shape[:2]
-        labels = masked(prediction, job.parameters.min_confidence)
-        labels = self._view.restore(labels, size, IGNORE)
-        confidence = prediction.confidence
-        if confidence is not None:
-            confidence = self._view.restore(confidence, size, 0)
-        frame = Labelled(job.image, labels, confidence, self._label_space,
-                         job.parameters.overlay_alpha)
-        messages = self._publishers.make(job.topics, frame, job.report.header)
-        job.report.class_shares = shares(labels, len(self._label_space.classes))
-        post_ms = watch.lap_ms()
-        self._publishers.publish(messages)
-        work_ms = {'pre': job.report.times_ms['pre'] + prediction.times_ms['pre'],
-                   'inference': prediction.times_ms['inference'], 'post': post_ms,
-                   'publish': watch.lap_ms()}
-        total_ms = 1e3 * (time.monotonic() - job.arrived)
-        job.report.times_ms |= work_ms | {'wait': total_ms - sum(work_ms.values())}
 
     def fail(self, error: Exception) -> None:
         """Count and log a frame that could not be labelled."""
@@ -243,15 +193,3 @@ class Camera:
                 if self._node.context.ok():
                     raise
         self._stats_sent = report is not None
-
-
-class Stopwatch:
-    """Time the stages of one frame."""
-
-    def __init__(self) -> None:
-        self._last = time.perf_counter()
-
-    def lap_ms(self) -> float:
-        """Give the milliseconds since the last lap."""
-        last, self._last = self._last, time.perf_counter()
-        return 1e3 * (self._last - last)

@@ -33,9 +33,10 @@ class FrameReport:
     times_ms: dict[str, float] = field(default_factory=dict)
 
 
-def label_space_message(card: ModelCard, space: Space) -> LabelSpace:
-    """Say what the labels of a model mean."""
-    return LabelSpace(**label_space_fields(card, space))
+def label_space_message(card: ModelCard, space: Space, pixel_ids: np.ndarray) -> LabelSpace:
+    """Say what the labels of a model mean; `pixel_ids` (256,) uint8: their values in images."""
+    pixels = pixel_ids[:len(space.classes)].tolist()
+    return LabelSpace(**label_space_fields(card, space) | {'pixels': pixels})
 
 
 def stats_message(camera: str, counts: Counts, report: FrameReport | None) -> SegmentationStats:

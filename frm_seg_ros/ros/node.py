@@ -16,7 +16,6 @@ from rclpy.clock import Clock, ClockType
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
 from std_srvs.srv import SetBool
 
@@ -24,14 +23,14 @@ from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.ros import parameters as parameters_
 from frm_seg_ros.ros.camera import Camera
 from frm_seg_ros.ros.diagnostics import ERROR, engine_status, status
-from frm_seg_ros.ros.messages import LabelSpace, label_space_message
-from frm_seg_ros.ros.outputs import check_min_confidence, topics_of
+from frm_seg_ros.ros.label_topics import LabelTopics
+from frm_seg_ros.ros.outlet import Publishing
+from frm_seg_ros.ros.outputs import check_min_confidence, outputs_of, pixel_ids
 from frm_seg_ros.ros.parameters import OWN, SPECS, NodeParameters
 from frm_seg_ros.ros.worker import Worker
 from frm_seg_ros.segmenter import Segmenter
 
 NAME = 'frm_seg'
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 DIAGNOSTICS_SECONDS = 1.0
 
 
@@ -50,7 +49,7 @@ class SegmentationNode(LifecycleNode):
         self._segmenter: Segmenter | None = None
         self._cameras: dict[str, Camera] = {}
         self._worker: Worker | None = None
-        self._label_space: Any = None
+        self._labels: LabelTopics | None = None
         self._unconfigured = True
         parameters_.declare(self)
         self.add_on_set_parameters_callback(self._check_parameters)
@@ -104,14 +103,14 @@ class SegmentationNode(LifecycleNode):
         """Finish the frames in hand, remove the topics and free the device."""
         worker, self._worker = self._worker, None
         cameras, self._cameras = self._cameras, {}
-        label_space, self._label_space = self._label_space, None
+        labels, self._labels = self._labels, None
         segmenter, self._segmenter = self._segmenter, None
         if worker is not None:
             worker.stop()
         for camera in cameras.values():
             camera.close()
-        if label_space is not None:
-            self.destroy_publisher(label_space)
+        if labels is not None:
+            labels.close()
         if segmenter is not None:
             segmenter.close()
 
@@ -142,23 +141,29 @@ class SegmentationNode(LifecycleNode):
                                              values.size, precision=values.precision)
             check_min_confidence(self._segmenter.card, values.min_confidence)
             self._warm_up(len(cameras))
-            self._label_space = self.create_publisher(LabelSpace, '~/label_space', LATCHED)
-            self._label_space.publish(
-                label_space_message(self._segmenter.card, self._segmenter.label_space))
-            topics = topics_of(self._segmenter.card)
+            publishing = self._publish_meaning(values)
             for name, own in cameras.items():   # one by one: what is made is removed on failure
-                self._cameras[name] = Camera(self, self._segmenter.label_space, topics, own, name)
+                self._cameras[name] = Camera(self, publishing, own, name)
             self._worker = Worker(self._segmenter, self._cameras)
         except Exception:
             self.release()
             raise
         self._unconfigured = False
-        if 'confidence' not in topics:
+        if not self._segmenter.card.has_confidence:
             self.get_logger().warning('the model gives labels without confidence, so there is no '
                                       'topic ~/confidence')
         height, width = self._segmenter.size
         self.get_logger().info(f'model {self._segmenter.card.name} at {height}x{width}, '
                                f'{self._segmenter.chosen}')
+
+    def _publish_meaning(self, values: NodeParameters) -> Publishing:
+        """Say what labels will mean; return what the cameras publish."""
+        card, space = self._segmenter.card, self._segmenter.label_space
+        outputs = outputs_of(card, values.masks, space)
+        ids = pixel_ids(space, values.id_offset, values.label_ids)
+        self._labels = LabelTopics(self, card, space, ids, values.min_confidence)
+        size = self._segmenter.size if values.output_size == 'network' else values.output_pixels
+        return Publishing(space, outputs, ids, size, self._labels.hold)
 
     def _warm_up(self, cameras: int) -> None:
         """Run every size of batch once: some runtimes compile for each."""
@@ -190,6 +195,8 @@ class SegmentationNode(LifecycleNode):
         live = {change.name: change.value for change in changes if change.name in SPECS}
         for camera in self._cameras.values():
             camera.parameters = dataclasses.replace(camera.parameters, **live)
+        if self._labels is not None and 'min_confidence' in live:
+            self._labels.tell_threshold(live['min_confidence'])
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         result = self.set_parameters([Parameter('enabled', value=request.data)])[0]

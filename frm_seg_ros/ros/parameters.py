@@ -59,6 +59,19 @@ class NodeParameters:
     ignore_mask: str = parameter(
         '', "PNG of the camera's size; what is white (128 or more) becomes 255, unlabelled: the "
         "robot's own body.", own=True, pattern='.*', wanted='a file, or empty for none')
+    output_size: str = parameter(
+        'camera', 'Size of all outputs, labels and confidence by the nearest pixel.',
+        pattern=r'camera|network|[1-9]\d{0,3}x[1-9]\d{0,3}',
+        wanted='camera, network or HEIGHTxWIDTH')
+    masks: tuple[str, ...] = parameter(
+        ('',), "Masks of chosen classes, each a topic ~/mask/NAME: 'NAME: CLASS, CLASS'.",
+        pattern='[A-Za-z][A-Za-z0-9_]*:[^:]+', wanted="'NAME: CLASS, CLASS' each once, or ['']")
+    id_offset: int = parameter(
+        0, 'Added to the train ids in ~/label_image, for readers to whom 0 is nothing.',
+        low=0, high=254)
+    label_ids: tuple[str, ...] = parameter(
+        ('',), "Ids in ~/label_image, 'CLASS: ID'; a class that is not named becomes 255.",
+        pattern=r'[^:]+: *\d{1,3}', wanted="'CLASS: ID' each once, or ['']")
     overlay_alpha: float = parameter(
         0.5, 'Weight of the colours in ~/overlay.', live=True, low=0.0, high=1.0)
     overlay_max_rate: float = parameter(
@@ -89,6 +102,14 @@ class NodeParameters:
     def __post_init__(self) -> None:
         for item in fields(self):
             object.__setattr__(self, item.name, checked(item, getattr(self, item.name)))
+
+    @property
+    def output_pixels(self) -> tuple[int, int] | None:
+        """Output size (height, width) where it is told in pixels, else None."""
+        if self.output_size in ('camera', 'network'):
+            return None
+        height, width = self.output_size.split('x')
+        return int(height), int(width)
 
     @property
     def size(self) -> tuple[int, int] | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 
-from frm_seg_ros.ros.camera import Camera, Job
+from frm_seg_ros.ros.camera import Camera
+from frm_seg_ros.ros.job import Job
 from frm_seg_ros.ros.mailbox import Mailbox
 from frm_seg_ros.segmenter import Segmenter
 

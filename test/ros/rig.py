@@ -20,7 +20,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
-from frm_seg_ros.core.encodings import fill_image
+from frm_seg_ros.core.encodings import compressed_to_rgb, fill_image
 from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.ros.node import SegmentationNode
 
@@ -39,8 +39,11 @@ def picture(seed: int = 0, size: tuple[int, int] = (48, 64)) -> np.ndarray:
     return np.repeat(np.repeat(palette[cells], 8, 0), 8, 1)[:height, :width].copy()
 
 
-def pixels(message: Image) -> np.ndarray:
-    """Give the pixels of a mono8 or rgb8 message with unpadded rows."""
+def pixels(message: Any) -> np.ndarray:
+    """Give the pixels of a mono8 or rgb8 message with unpadded rows, or of a compressed one."""
+    if isinstance(message, CompressedImage):
+        assert message.format == 'jpeg'
+        return compressed_to_rgb(message)
     shape = (message.height, message.width) + ((3,) if message.encoding == 'rgb8' else ())
     assert message.step == int(np.prod(shape[1:])) and message.is_bigendian == 0
     return np.array(message.data, np.uint8).reshape(shape)
@@ -144,11 +147,13 @@ class Rig:
 
         self.wait(counted, f'{count} frames to be counted')
 
-    def listen(self, topic: str, message_type: type = Image, qos: Any = 100,
+    def listen(self, topic: str, message_type: type | None = None, qos: Any = 100,
                callback: Callable[[Any], None] | None = None) -> list[Any]:
         """Subscribe to a topic of the node; return the list that its messages go to."""
         messages: list[Any] = []
         name = f'/frm_seg/{topic}'
+        if message_type is None:
+            message_type = CompressedImage if topic.endswith('/compressed') else Image
         self.peer.create_subscription(message_type, name, callback or messages.append, qos)
         if self.publisher(name) is not None:
             self.wait(lambda: self.publisher(name).get_subscription_count(), f'{name} to match')

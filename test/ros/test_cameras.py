@@ -164,15 +164,14 @@ def test_bad_frames_cost_their_own_camera_only(make_rig: MakeRig, gate: Gate) ->
 
 def test_an_output_that_cannot_be_made_costs_its_own_camera_only(
         make_rig: MakeRig, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    rig = make_rig(cameras=['front', 'left'])
-    found = rig.listen('left/label_image')
-    rig.listen('front/overlay')
-
     def broken(_: Any) -> Any:
         raise RuntimeError('no colours')
 
-    gate.hold(rig, 'left')
     monkeypatch.setitem(OUTPUTS, 'overlay', type(OUTPUTS['overlay'])('rgb8', broken))
+    rig = make_rig(cameras=['front', 'left'])
+    found = rig.listen('left/label_image')
+    rig.listen('front/overlay')
+    gate.hold(rig, 'left')
     for camera in ('front', 'left'):
         rig.send(rig.message(picture()), camera=camera)
         rig.wait_pending(1 + (camera == 'left'), camera)
