@@ -80,7 +80,8 @@ def run_evaluation(source_text: str, model: str, *, backend: str = 'auto', devic
         if shard:
             return _run_part(source, shard, subject, label_map, told, json_path, command)
         if jobs > 1:
-            scored = run_jobs(given, jobs, lambda paths: _sum(read_parts(paths, _told)))
+            scored = run_jobs(given, jobs, lambda paths: _sum(
+                read_parts(paths, _told), source.label_space))
         else:
             scored = score(source, subject.predict, label_map)
         check_scored(len(scored.places), scored.unmatched)
@@ -161,11 +162,11 @@ def merge_parts(paths: Sequence[str | Path], json_path: str | None = None,
     return result
 
 
-def _sum(parts: Sequence[Mapping[str, Any]]) -> Scored:
-    """Add up parts in their order."""
+def _sum(parts: Sequence[Mapping[str, Any]], space: LabelSpace | None = None) -> Scored:
+    """Add up parts in their order, in the label space of the truth where that is known."""
     unmatched = {key: sum(part['unmatched'][key] for part in parts)
                  for key in parts[0]['unmatched']}
-    return Scored(sum_parts(parts), unmatched, [place for part in parts
+    return Scored(sum_parts(parts, space), unmatched, [place for part in parts
                                                 for place in part['scored']])
 
 

@@ -170,12 +170,15 @@ def read_parts(paths: Sequence[str | Path], same: Callable[[Mapping[str, Any]], 
     return [found[index][1] for index in sorted(found)]
 
 
-def sum_parts(parts: Sequence[Mapping[str, Any]]) -> Evaluation:
-    """Add up what the parts counted, in their order; the sum has no samples."""
-    first = parts[0]
-    labels = [Label(name, index, index, category, (0, 0, 0)) for index, (name, category)
-              in enumerate(first['shard']['categories'].items())]
-    total = Evaluation(LabelSpace(first['label_space'], tuple(labels)), 0)
+def sum_parts(parts: Sequence[Mapping[str, Any]],
+              space: LabelSpace | None = None) -> Evaluation:
+    """Add up what the parts counted, in their order; the sum has no samples.
+
+    Args:
+        parts: what `read_parts` gives.
+        space: that of the truth; None where only the parts tell, which know no colours.
+    """
+    total = Evaluation(space or _space_of(parts[0]), 0)
     for part in parts:
         total.confusion.counts += np.array(part['confusion'])
         total.boundary.sums += np.array(part['boundary']['sums_in_millionths'])
@@ -186,3 +189,10 @@ def sum_parts(parts: Sequence[Mapping[str, Any]]) -> Evaluation:
                                                   known['right_by_confidence']])
         total.counts += frames_from_json(part)
     return total
+
+
+def _space_of(part: Mapping[str, Any]) -> LabelSpace:
+    """Make a label space of the names and categories that a part tells, all black."""
+    labels = [Label(name, index, index, category, (0, 0, 0)) for index, (name, category)
+              in enumerate(part['shard']['categories'].items())]
+    return LabelSpace(part['label_space'], tuple(labels))

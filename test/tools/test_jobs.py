@@ -58,6 +58,7 @@ def test_the_result_is_that_of_one_process(tmp_path: Path, monkeypatch: pytest.M
     assert len(tables[0]) == 8
     assert [[line.split(',')[:-3] for line in table] for table in tables][0] == \
         [line.split(',')[:-3] for line in tables[1]]
+    assert kept[0].label_space == kept[1].label_space   # with its colours
     first, second = ([(sample.index, sample.score.miou, sample.labels.tobytes(),
                        sample.frame.image.tobytes()) for sample in [*one.worst, *one.even]]
                      for one in kept)
