@@ -45,9 +45,10 @@ test: setup-test build  ## all tests but the long ones; ARGS='-k name', TORCH='t
 test-long: setup-test build  ## the tests that take minutes
 	@$(ENV); $(TEST_ENV); $(PYTEST) -m long $(ARGS) || [ $$? -eq 5 ]  # 5: there are none
 
-lint: setup-test  ## ruff on everything, mypy on the core
+lint: setup-test  ## ruff on everything, mypy on the core, pip-audit on what is pinned
 	@.venv/bin/python -m ruff check .
 	@.venv/bin/python -m mypy frm_seg_ros/core
+	@scripts/audit.sh
 
 clean:  ## remove what make made, .venv included
 	rm -rf .venv build install log demo

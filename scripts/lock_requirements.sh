@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../requirements"
 held=$(mktemp)
 trap 'rm "$held"' EXIT
 cp constraints.txt "$held"
-for set in ros build demo test; do
+for set in ros build demo test audit; do
   uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-annotate --no-header \
     --no-emit-index-url --no-emit-find-links -c "$held" "$set.in" -o "$set.txt"
   # What one set has chosen holds for the next.

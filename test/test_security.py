@@ -102,6 +102,13 @@ def test_yaml_is_loaded_in_one_place_and_safely() -> None:
         bounds.load_yaml('!!python/object/apply:os.system ["true"]')
 
 
+@pytest.mark.parametrize('name', ['ros', 'build', 'demo', 'test', 'audit'])
+def test_what_is_installed_is_pinned_by_hash(name: str) -> None:
+    text = (PACKAGE.parent / 'requirements' / f'{name}.txt').read_text().replace('\\\n', '')
+    lines = [line for line in text.splitlines() if line and not line.startswith('#')]
+    assert lines and all('==' in line and '--hash=sha256:' in line for line in lines)
+
+
 # --- YAML and JSON -----------------------------------------------------------------------------
 
 LAUGHS = 'a: &a [x, x]\n' + ''.join(f'{chr(98 + i)}: &{chr(98 + i)} [*{chr(97 + i)}, '
