@@ -37,6 +37,11 @@ def segmentation_node(context: LaunchContext) -> list[Node]:
     remappings = [
         (f'{camera}/image{end}'.lstrip('/'), given['image'].replace('{camera}', camera) + end)
         for camera in cameras for end in ('', '/compressed') if 'image' in given]
+    # Drivers publish the calibration beside the image.
+    remappings += [
+        (f'{camera}/camera_info'.lstrip('/'), f'{folder}{slash}camera_info')
+        for camera in cameras if 'image' in given
+        for folder, slash, _ in [given['image'].replace('{camera}', camera).rpartition('/')]]
     return [Node(package='frm_seg_ros', executable='segmentation_node', name='frm_seg',
                  namespace=given.get('namespace', ''), parameters=parameters,
                  remappings=remappings, output='screen')]

@@ -134,7 +134,7 @@ def test_the_node_gets_what_was_given(tmp_path: Path) -> None:
                   f'params_file:={params}', 'use_sim_time:=true') as (words, env):
         remaps = {word for option, word in zip(words, words[1:]) if option == '-r'}
         assert {'image:=/front/image', 'image/compressed:=/front/image/compressed',
-                '__node:=frm_seg'} <= remaps
+                'camera_info:=/front/camera_info', '__node:=frm_seg'} <= remaps
         assert read_parameters(words) == {
             'autostart': False, 'max_rate': 5.0, 'model': '2024', 'backend': 'openvino',
             'device': 'cpu', 'use_sim_time': True}
@@ -148,6 +148,8 @@ def test_many_cameras_are_named_and_remapped() -> None:
         remaps = {word for option, word in zip(words, words[1:]) if option == '-r'}
         assert {f'{camera}/image{end}:=/{camera}/image_raw{end}' for camera in ('front', 'left')
                 for end in ('', '/compressed')} <= remaps
+        assert {f'{camera}/camera_info:=/{camera}/camera_info'
+                for camera in ('front', 'left')} <= remaps
         assert read_parameters(words) == {'cameras': ['front', 'left'], 'model': 'tiny'}
 
 
