@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tensorrt_api import Recorded, Recorder, make_module
 
-pytest.importorskip('onnx', reason='onnx is not installed')
+onnx = pytest.importorskip('onnx', reason='onnx is not installed')
 
 from tiny_model import write_tiny_model  # noqa: E402
 
@@ -219,7 +219,7 @@ def test_a_damaged_engine_is_said_and_built_anew_where_that_is_wanted(host, card
 
     def build(network, name, shapes, precision, nodes, progress):
         asked.append((name, shapes, precision))
-        assert len(network) > 1000
+        assert onnx.load_from_string(network).graph.input[0].name == 'pixels'
         return b'a new plan'
 
     monkeypatch.setattr(tensorrt_backend, 'build_engine', build)
