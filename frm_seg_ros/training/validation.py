@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from frm_seg_ros.backends.torch_backend import decode_on_device
+from frm_seg_ros.backends.torch_decode import label, make_axis
 from frm_seg_ros.core.draw import colorize
 from frm_seg_ros.core.label_space import LabelSpace
 from frm_seg_ros.core.metrics import ConfusionMatrix, Scores
@@ -32,7 +32,10 @@ def predict(network: FrmNetwork, image: np.ndarray, size: tuple[int, int],
         (H, W) uint8 train ids.
     """
     pixels = torch.from_numpy(resize_image(image, size))[None].to(device)
-    return decode_on_device(network(to_input(pixels))[0], image.shape[:2], False)[0]
+    logits = network(to_input(pixels))[0]
+    rows, columns = (make_axis(coarse, wanted, device)
+                     for coarse, wanted in zip(logits.shape[1:], image.shape[:2]))
+    return label(logits, rows, columns).cpu().numpy()
 
 
 def validate(network: FrmNetwork, frames: Frames, space: LabelSpace, size: tuple[int, int],
