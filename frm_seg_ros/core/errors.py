@@ -19,3 +19,9 @@ class FrameError(ValueError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+def one_line(error: Exception) -> str:
+    """Write an error on one line; any but our own with the name of its type."""
+    text = ' '.join(str(error).split())
+    return text if isinstance(error, ConfigError) else f'{type(error).__name__}: {text}'

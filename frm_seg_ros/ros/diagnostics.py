@@ -7,9 +7,9 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from frm_seg_ros.ros.accounting import Counts
+from frm_seg_ros.ros.engine import Engine
 from frm_seg_ros.ros.health import Health, Recent
 from frm_seg_ros.ros.parameters import NodeParameters
-from frm_seg_ros.segmenter import Segmenter
 
 OK, WARN, ERROR, STALE = (DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR,
                           DiagnosticStatus.STALE)
@@ -25,14 +25,26 @@ def status(name: str, level: bytes, message: str, values: dict[str, Any]) -> Dia
         for key, value in values.items()])
 
 
-def engine_status(node: str, segmenter: Segmenter, fault: str) -> DiagnosticStatus:
-    """Tell what runs the network; `fault` is the last batch's error, or empty."""
+def engine_status(node: str, engine: Engine) -> DiagnosticStatus:
+    """Tell what runs the network.
+
+    ERROR: it failed and is to be opened anew. WARN: it has been at work for more than half of the
+    time after which it is taken to hang.
+    """
+    segmenter, busy_s, wait_s = engine.segmenter, engine.busy_s, engine.wait_s
     height, width = segmenter.size
     values = {'model': segmenter.card.name, 'model_sha256': segmenter.card.sha256,
               'label_space': segmenter.label_space.name, 'backend': segmenter.backend.name,
               'device': segmenter.backend.device, 'precision': segmenter.backend.precision,
-              'network size (height x width)': f'{height}x{width}'}
-    return status(f'{node}: engine', ERROR if fault else OK, fault or segmenter.chosen, values)
+              'network size (height x width)': f'{height}x{width}', 'failures': engine.failures,
+              'work in hand s': busy_s}
+    level, message = OK, engine.chosen
+    if 0 < 0.5 * engine.timeout_s < busy_s:
+        level, message = WARN, (f'the work in hand has taken {busy_s:.1f} s, after '
+                                f'{engine.timeout_s:g} s the engine is taken to hang')
+    elif wait_s is not None:
+        level, message = ERROR, f'{engine.fault}; it is opened anew in {wait_s:.0f} s'
+    return status(f'{node}: engine', level, message, values)
 
 
 @dataclass(frozen=True)

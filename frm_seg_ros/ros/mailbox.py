@@ -46,12 +46,15 @@ class Mailbox:
             self._condition.notify()
             return replaced
 
-    def take(self) -> dict[str, Arrival]:
-        """Wait for an arrival and take all out, by camera; return none once closed."""
+    def take(self, timeout_s: float | None = None) -> dict[str, Arrival] | None:
+        """Wait for an arrival and take all out, by camera.
+
+        Returns no arrival when none came in time, and None once closed.
+        """
         with self._condition:
-            self._condition.wait_for(lambda: self._newest or self._closed)
+            self._condition.wait_for(lambda: self._newest or self._closed, timeout_s)
             taken, self._newest = self._newest, {}
-            return taken
+            return None if self._closed else taken
 
     def close(self) -> dict[str, Arrival]:
         """Let `take` end from now on; return the arrivals that nobody took, by camera."""

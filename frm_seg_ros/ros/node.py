@@ -1,34 +1,35 @@
 """The ROS 2 node: life cycle and wiring; `worker` and `camera` do the work."""
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 import signal
 import sys
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.task import Future
 from std_srvs.srv import SetBool
 
-from frm_seg_ros.core.errors import ConfigError
+from frm_seg_ros.core.errors import ConfigError, one_line
+from frm_seg_ros.core.model_card import ModelCard
 from frm_seg_ros.ros import parameters as parameters_
 from frm_seg_ros.ros.camera import Camera
 from frm_seg_ros.ros.diagnostics import ERROR, engine_status, status
+from frm_seg_ros.ros.engine import Engine
 from frm_seg_ros.ros.label_topics import LabelTopics
 from frm_seg_ros.ros.outlet import Publishing
 from frm_seg_ros.ros.outputs import check_min_confidence, outputs_of, pixel_ids
 from frm_seg_ros.ros.parameters import OWN, SPECS, NodeParameters
+from frm_seg_ros.ros.process import EXIT_CODE, end, keep_freed_memory, spin
 from frm_seg_ros.ros.worker import Worker
-from frm_seg_ros.segmenter import Segmenter
 
 NAME = 'frm_seg'
 DIAGNOSTICS_SECONDS = 1.0
@@ -46,7 +47,7 @@ class SegmentationNode(LifecycleNode):
         super().__init__(NAME, automatically_declare_parameters_from_overrides=True, **options)
         self.finished = Future()
         self._fault = ''
-        self._segmenter: Segmenter | None = None
+        self._engine: Engine | None = None
         self._cameras: dict[str, Camera] = {}
         self._worker: Worker | None = None
         self._labels: LabelTopics | None = None
@@ -104,15 +105,15 @@ class SegmentationNode(LifecycleNode):
         worker, self._worker = self._worker, None
         cameras, self._cameras = self._cameras, {}
         labels, self._labels = self._labels, None
-        segmenter, self._segmenter = self._segmenter, None
+        engine, self._engine = self._engine, None
         if worker is not None:
             worker.stop()
         for camera in cameras.values():
             camera.close()
         if labels is not None:
             labels.close()
-        if segmenter is not None:
-            segmenter.close()
+        if engine is not None:
+            engine.close()
 
     def _attempt(self, step: Callable[[], None]) -> TransitionCallbackReturn:
         """Run a step of a transition; a failure is logged, diagnosed and ends the transition."""
@@ -126,50 +127,52 @@ class SegmentationNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def _fail(self, error: Exception) -> None:
-        text = ' '.join(str(error).split())
-        self._fault = text if isinstance(error, ConfigError) else f'{type(error).__name__}: {text}'
+        self._fault = one_line(error)
         self.get_logger().error(self._fault)
         self._diagnose()
         if self.get_parameter('exit_on_failure').value is True:
             self.finished.set_result(1)
 
+    def _give_up(self, why: str) -> None:
+        """Say why only a new process can help, and end this one; from any thread."""
+        try:
+            self._fault = f'{why}; the process ends with exit code {EXIT_CODE}'
+            self.get_logger().fatal(self._fault)
+            self._diagnose()
+            self._diagnostics.wait_for_all_acked(Duration(seconds=1))
+        finally:
+            end()
+
     def _configure(self) -> None:
         cameras = NodeParameters.read(self)
         values = next(iter(cameras.values()))   # what they share
         try:
-            self._segmenter = Segmenter.open(values.model, values.backend, values.device,
-                                             values.size, precision=values.precision)
-            check_min_confidence(self._segmenter.card, values.min_confidence)
-            self._warm_up(len(cameras))
+            card = ModelCard.load(values.model)
+            check_min_confidence(card, values.min_confidence)
+            self._engine = Engine(card, values, len(cameras), self._give_up, self.get_logger())
             publishing = self._publish_meaning(values)
             for name, own in cameras.items():   # one by one: what is made is removed on failure
                 self._cameras[name] = Camera(self, publishing, own, name)
-            self._worker = Worker(self._segmenter, self._cameras)
+            self._worker = Worker(self._engine, self._cameras)
         except Exception:
             self.release()
             raise
         self._unconfigured = False
-        if not self._segmenter.card.has_confidence:
+        if not card.has_confidence:
             self.get_logger().warning('the model gives labels without confidence, so there is no '
                                       'topic ~/confidence')
-        height, width = self._segmenter.size
-        self.get_logger().info(f'model {self._segmenter.card.name} at {height}x{width}, '
-                               f'{self._segmenter.chosen}')
+        height, width = self._engine.segmenter.size
+        self.get_logger().info(f'model {card.name} at {height}x{width}, {self._engine.chosen}')
 
     def _publish_meaning(self, values: NodeParameters) -> Publishing:
         """Say what labels will mean; return what the cameras publish."""
-        card, space = self._segmenter.card, self._segmenter.label_space
+        segmenter = self._engine.segmenter
+        card, space = segmenter.card, segmenter.label_space
         outputs = outputs_of(card, values.masks, space)
         ids = pixel_ids(space, values.id_offset, values.label_ids)
         self._labels = LabelTopics(self, card, space, ids, values.min_confidence)
-        size = self._segmenter.size if values.output_size == 'network' else values.output_pixels
+        size = segmenter.size if values.output_size == 'network' else values.output_pixels
         return Publishing(space, outputs, ids, size, self._labels.hold)
-
-    def _warm_up(self, cameras: int) -> None:
-        """Run every size of batch once: some runtimes compile for each."""
-        image = np.zeros((*self._segmenter.size, 3), np.uint8)
-        for count in range(1, cameras + 1):
-            self._segmenter([image] * count, True)
 
     def _check_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         try:
@@ -188,8 +191,8 @@ class SegmentationNode(LifecycleNode):
         if fixed and value != parameters_.check(name, self.get_parameter(change.name).value):
             raise ConfigError(f'parameter {change.name} can be set only while the node is '
                               'unconfigured: deactivate and clean it up first')
-        if change.name == 'min_confidence' and self._segmenter is not None:
-            check_min_confidence(self._segmenter.card, value)
+        if change.name == 'min_confidence' and self._engine is not None:
+            check_min_confidence(self._engine.segmenter.card, value)
 
     def _take_parameters(self, changes: list[Parameter]) -> None:
         live = {change.name: change.value for change in changes if change.name in SPECS}
@@ -197,6 +200,8 @@ class SegmentationNode(LifecycleNode):
             camera.parameters = dataclasses.replace(camera.parameters, **live)
         if self._labels is not None and 'min_confidence' in live:
             self._labels.tell_threshold(live['min_confidence'])
+        if self._engine is not None and 'engine_timeout_ms' in live:
+            self._engine.timeout_s = 1e-3 * live['engine_timeout_ms']
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         result = self.set_parameters([Parameter('enabled', value=request.data)])[0]
@@ -208,27 +213,14 @@ class SegmentationNode(LifecycleNode):
         """Tell how the engine and the cameras are doing, or what kept the node from starting."""
         name = self.get_name()
         found = [camera.diagnose() for camera in self._cameras.values()]
-        if self._worker is not None:
-            found.insert(0, engine_status(name, self._segmenter, self._worker.fault))
+        if self._engine is not None:
+            found.insert(0, engine_status(name, self._engine))
         if self._fault:
             found.insert(0, status(f'{name}: start', ERROR, self._fault, {}))
         if found:
             message = DiagnosticArray(status=found)
             message.header.stamp = self.get_clock().now().to_msg()
             self._diagnostics.publish(message)
-
-
-def keep_freed_memory() -> None:
-    """Let glibc reuse the memory of images instead of giving it back after each.
-
-    Fresh pages cost more than the copy of an image: taking one of 2048x1024 falls from 8 to 1 ms.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):   # another C library
-        return
-    mallopt(-3, 32 << 20)   # M_MMAP_THRESHOLD
-    mallopt(-1, 256 << 20)   # M_TRIM_THRESHOLD
 
 
 def main(args: list[str] | None = None) -> int:
@@ -253,7 +245,7 @@ def main(args: list[str] | None = None) -> int:
     try:
         node.start()
         if not signals:
-            executor.spin_until_future_complete(node.finished)
+            spin(executor, node.finished)
     except Exception:   # of many kinds in rclpy, when it was told to end
         if not signals:
             raise

@@ -91,6 +91,9 @@ class NodeParameters:
     budget_ms: float = parameter(
         0.0, 'A frame that takes longer, from its arrival to the publication, is a WARN on '
         '/diagnostics; 0 sets no bound.', live=True, low=0.0)
+    engine_timeout_ms: float = parameter(
+        60000.0, 'A batch that takes longer means that the engine hangs: the process ends with '
+        'exit code 3, for respawn by launch; 0 sets no bound.', live=True, low=0.0)
     enabled: bool = parameter(
         True, 'False pauses: the model stays loaded and frames are dropped; see ~/enable.',
         live=True)

@@ -5,25 +5,21 @@ import threading
 from collections.abc import Mapping
 
 from frm_seg_ros.ros.camera import Camera
+from frm_seg_ros.ros.engine import Engine
 from frm_seg_ros.ros.job import Job
 from frm_seg_ros.ros.mailbox import Mailbox
-from frm_seg_ros.segmenter import Segmenter
 
 
 class Worker:
-    """Runs the cameras of a node on its one model.
+    """Runs the cameras of a node on its one engine.
 
     The executor's thread only stores the newest message of each camera; a thread of our own takes
     all that is there, decodes, labels and publishes. It waits for no camera: those that have no
-    new frame are not in the batch.
-
-    Attributes:
-        fault: what the engine raised at the last batch; empty when it went well.
+    new frame are not in the batch. Between frames it mends the engine.
     """
 
-    def __init__(self, segmenter: Segmenter, cameras: Mapping[str, Camera]) -> None:
-        self.fault = ''
-        self._segmenter = segmenter
+    def __init__(self, engine: Engine, cameras: Mapping[str, Camera]) -> None:
+        self._engine = engine
         self._cameras = cameras
         self._mailbox = Mailbox()
         self._thread: threading.Thread | None = None
@@ -47,7 +43,8 @@ class Worker:
             self._thread = None
 
     def _work(self) -> None:
-        while arrivals := self._mailbox.take():
+        while (arrivals := self._mailbox.take(self._engine.wait_s)) is not None:
+            self._engine.mend()
             jobs = [(camera, job) for camera, job in (
                 (self._cameras[name], self._cameras[name].prepare(arrival))
                 for name, arrival in arrivals.items()) if job is not None]
@@ -57,13 +54,11 @@ class Worker:
     def _label(self, jobs: list[tuple[Camera, Job]]) -> None:
         confident = any(job.confident for _, job in jobs)
         try:
-            predictions = self._segmenter([job.view for _, job in jobs], confident)
+            predictions = self._engine([job.view for _, job in jobs], confident)
         except Exception as error:   # whatever an engine raises: the node lives on
-            self.fault = f'{type(error).__name__}: {error}'
             for camera, _ in jobs:
                 camera.fail(error)
             return
-        self.fault = ''
         for (camera, job), prediction in zip(jobs, predictions, strict=True):
             job.report.batch = len(jobs)
             camera.finish(job, prediction)

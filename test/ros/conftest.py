@@ -35,9 +35,9 @@ def make_rig(model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     """
     from rig import Rig
 
-    from frm_seg_ros.ros import camera, node, subscription
+    from frm_seg_ros.ros import camera, engine, node, subscription
     for module, name in ((camera, 'STATS_SECONDS'), (node, 'DIAGNOSTICS_SECONDS'),
-                         (subscription, 'LOOK_SECONDS')):
+                         (subscription, 'LOOK_SECONDS'), (engine, 'FIRST_DELAY_S')):
         monkeypatch.setattr(module, name, 0.1)
     rigs = []
 

@@ -211,6 +211,10 @@ class Rig:
         """Wait until so many frames of a camera are in the mailbox or in hand."""
         self.wait(lambda: self.counts(camera).get('pending') == count, f'{count} frames pending')
 
+    def wait_engine(self) -> None:
+        """Wait until the engine is open again."""
+        self.wait(lambda: not self.node._engine.fault, 'the engine to be mended')
+
     def call(self, service_type: type, name: str, request: Any) -> Any:
         """Call a service of the node."""
         client = self.peer.create_client(service_type, f'/frm_seg/{name}')

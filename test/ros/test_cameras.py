@@ -201,6 +201,7 @@ def test_an_engine_that_raises_costs_the_batch_and_each_camera_counts_its_own(
     rig.wait_counts('left', engine_error=1)
     rig.wait_counts('rear', engine_error=1)
     monkeypatch.setattr(Segmenter, '__call__', real)
+    rig.wait_engine()
     rig.send(rig.message(picture()), camera='left')
     rig.wait_counts('left', engine_error=1, processed=1)
 

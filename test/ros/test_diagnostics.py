@@ -181,7 +181,7 @@ def test_the_node_tells_of_its_engine_and_every_camera(make_rig: MakeRig, model:
     assert values(engine) == {
         'model': card.name, 'model_sha256': card.sha256, 'label_space': 'camvid',
         'backend': 'onnxruntime', 'device': 'cpu', 'precision': 'float32',
-        'network size (height x width)': '96x128'}
+        'network size (height x width)': '96x128', 'failures': '0', 'work in hand s': '0.0'}
     rig.wait(lambda: statuses()['frm_seg: camera front'].level == STALE, 'front to be missed too')
     assert rig.change('deactivate')
     rig.wait(lambda: statuses()['frm_seg: camera front'].message == 'inactive', 'inactive')
@@ -205,10 +205,13 @@ def test_the_node_tells_of_an_engine_that_fails_and_recovers(
     monkeypatch.setattr(Segmenter, '__call__', broken)
     rig.send(rig.message(picture()))
     fault = 'RuntimeError: out of memory'
-    rig.wait(lambda: ('frm_seg: engine', ERROR, fault) in seen, 'the fault')
+    rig.wait(lambda: any(name == 'frm_seg: engine' and level == ERROR
+                         and f'{fault}; it is opened anew in 0 s' == text
+                         for name, level, text in seen), 'the fault')
     no_image = f'no image could be labelled (engine_error 1): {fault}'
     rig.wait(lambda: ('frm_seg: camera', ERROR, no_image) in seen, 'the camera to suffer')
     monkeypatch.setattr(Segmenter, '__call__', real)
+    rig.wait_engine()
     rig.send(rig.message(picture()))
     rig.wait_counts(engine_error=1, processed=1)
     rig.wait(lambda: [level for name, level, _ in seen if name == 'frm_seg: engine'][-1] == OK,

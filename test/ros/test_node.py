@@ -267,6 +267,7 @@ def test_an_engine_that_raises_costs_its_frame_only(
     rig.send(rig.message(picture()))
     rig.wait_counts(engine_error=1)
     monkeypatch.setattr(Segmenter, '__call__', real)
+    rig.wait_engine()
     rig.send(rig.message(picture()))
     rig.wait_counts(engine_error=1, processed=1)
 

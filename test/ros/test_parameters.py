@@ -25,7 +25,7 @@ from frm_seg_ros.ros.parameters import SPECS, NodeParameters, check, table
 ROOT = Path(__file__).resolve().parents[2]
 MakeRig = Callable[..., Rig]
 LIVE = {'overlay_alpha', 'overlay_max_rate', 'min_confidence', 'max_rate', 'max_age_ms',
-        'stale_ms', 'budget_ms', 'enabled'}
+        'stale_ms', 'budget_ms', 'engine_timeout_ms', 'enabled'}
 
 
 def test_the_shipped_file_holds_every_parameter_with_its_default() -> None:

@@ -54,7 +54,7 @@ def test_the_mailbox_keeps_the_newest_of_each_camera_only() -> None:
     assert mailbox.take() == {'front': second, 'left': other}
     assert mailbox.put('left', first) is None
     assert mailbox.close() == {'left': first}
-    assert mailbox.take() == {}
+    assert mailbox.take() is None
     assert mailbox.put('left', other) is other   # nobody will take it
     assert mailbox.close() == {}
 
@@ -66,7 +66,15 @@ def test_closing_the_mailbox_wakes_who_waits() -> None:
     thread.start()
     assert mailbox.close() == {}
     thread.join(10)
-    assert taken == [{}]
+    assert taken == [None]
+
+
+def test_the_mailbox_waits_no_longer_than_it_is_told() -> None:
+    mailbox = Mailbox()
+    assert mailbox.take(0.01) == {}
+    arrival = Arrival('first', 0.0, 0.0)
+    assert mailbox.put('front', arrival) is None
+    assert mailbox.take(0.0) == {'front': arrival}
 
 
 @pytest.mark.parametrize('arriving, rate, passing', [

@@ -81,10 +81,10 @@ def test_signals_end_it_cleanly_while_frames_come(model: Path, number: signal.Si
 
 
 def test_a_signal_ends_it_cleanly_while_the_model_loads(model: Path) -> None:
-    slow = ('import time\nfrom frm_seg_ros.segmenter import Segmenter\nreal = Segmenter.open\n'
-            'def late(*arguments):\n'
-            '    print("loading", flush=True)\n    time.sleep(0.5)\n    return real(*arguments)\n'
-            f'Segmenter.open = late\n{MAIN}')
+    slow = ('import time\nfrom frm_seg_ros.segmenter import Segmenter\nreal = Segmenter.__init__\n'
+            'def late(*arguments, **named):\n    print("loading", flush=True)\n'
+            '    time.sleep(0.5)\n    real(*arguments, **named)\n'
+            f'Segmenter.__init__ = late\n{MAIN}')
     with running(*options(model), code=slow) as process:
         read_until(process, 'loading')
         process.send_signal(signal.SIGINT)
