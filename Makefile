@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -e -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test build demo bench test test-long lint clean
+.PHONY: help setup setup-test build demo bench bench-node test test-long lint clean
 
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
@@ -38,6 +38,10 @@ demo: build  ## a bag played through the real node and scored; SOURCE=camvid:PAT
 bench: setup-test  ## time the shipped models on the CPU, stage by stage, into benchmarks/results/
 	@$(ENV); for size in 360x480 512x1024; do \
 	  $(BENCH) --size $$size --json benchmarks/results/cpu-$$size.json $(ARGS); done
+
+bench-node: setup-test build  ## time the node against its bare engine, into benchmarks/results/node.json
+	@$(ENV); $(TEST_ENV); .venv/bin/python -m frm_seg_ros.ros.bench_node \
+	  --json benchmarks/results/node.json $(ARGS)
 
 test: setup-test build  ## all tests but the long ones; ARGS='-k name', TORCH='torch==X' or TORCH= for none
 	@$(ENV); $(TEST_ENV); $(PYTEST) -m 'not long' $(ARGS)

@@ -1,6 +1,7 @@
 """The launch file on the real launch, and the files that it hands to RViz and Fast DDS."""
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -144,12 +145,13 @@ def test_the_node_gets_what_was_given(tmp_path: Path) -> None:
 @pytest.mark.usefixtures('launch')
 def test_many_cameras_are_named_and_remapped() -> None:
     with launched('cameras:=front,left', 'image:=/{camera}/image_raw', 'model:=tiny',
+                  'depth:=/{camera}/depth/image',
                   file='multi_camera') as (words, _):
         remaps = {word for option, word in zip(words, words[1:]) if option == '-r'}
         assert {f'{camera}/image{end}:=/{camera}/image_raw{end}' for camera in ('front', 'left')
                 for end in ('', '/compressed')} <= remaps
-        assert {f'{camera}/camera_info:=/{camera}/camera_info'
-                for camera in ('front', 'left')} <= remaps
+        assert {f'{camera}/{name}' for camera in ('front', 'left') for name in (
+            f'camera_info:=/{camera}/camera_info', f'depth:=/{camera}/depth/image')} <= remaps
         assert read_parameters(words) == {'cameras': ['front', 'left'], 'model': 'tiny'}
 
 
@@ -159,3 +161,26 @@ def test_what_was_not_given_is_left_to_the_node_and_the_profile_to_the_user() ->
         assert '--params-file' not in words
         assert not any('image' in word for word in words[2:])
         assert env[PROFILES] == '/mine.xml'
+
+
+@pytest.mark.usefixtures('launch')
+def test_the_replay_measures_the_node_and_ends_all(tmp_path: Path) -> None:
+    pytest.importorskip('onnx', reason='onnx is not installed: no model can be made')
+    from tiny_model import write_tiny_model
+
+    from frm_seg_ros.tools.make_bag import make_bag
+    make_bag('synthetic:5:4', tmp_path / 'bag')
+    model = write_tiny_model(tmp_path / 'tiny')
+    space = f'launched_{uuid.uuid4().hex}'
+    done = subprocess.run(
+        [sys.executable, '-c', LAUNCH, str(ROOT / 'launch/replay_benchmark.launch.py'),
+         f'bag:={tmp_path / "bag"}', f'model:={model}', f'namespace:={space}',
+         'use_sim_time:=true', f'options:=--lockstep --json {tmp_path / "r.json"}'],
+        text=True, capture_output=True, timeout=90)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads((tmp_path / 'r.json').read_text())
+    assert found['lockstep']['accounts'][0]['node']['processed'] == 4
+    assert found['lockstep']['processes'][0]['node']['memory_mb'] > 50
+    assert found['frames']['output'] == f'/{space}/frm_seg/label_image'
+    assert found['frames']['clock'] and '--clock' in found['command']
+    assert running(space) is None

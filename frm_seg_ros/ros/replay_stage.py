@@ -56,7 +56,8 @@ class Stage:
         """Start the monitor once the output is published, and wait until it listens.
 
         Raises:
-            ConfigError: if nobody publishes the output; lists the topics with images.
+            ConfigError: if nobody publishes the output, or several do; lists the topics with
+                images.
         """
         def published() -> bool:
             return self._node.count_publishers(self.output) > 0
@@ -64,6 +65,7 @@ class Stage:
         found = dict(self._node.get_topic_names_and_types())[self.output]
         if not {IMAGE, COMPRESSED} & set(found):
             raise ConfigError(f'{self.output} is {found[0]}, no image: {self._topics(True)}')
+        self._alone(self.output)
         path = self._folder / 'stamps.json'
         path.write_text(json.dumps(stamps), encoding='utf-8')
         self._monitor = self._start(
@@ -75,10 +77,12 @@ class Stage:
         """Wait until the node subscribes to the images.
 
         Raises:
-            ConfigError: if nobody does; lists the topics where images are wanted.
+            ConfigError: if nobody does; lists the topics where images are wanted. Also if others
+                send images there too.
         """
         self._wait(connected, lambda: f'nobody subscribes to {self.image}: {self._topics(False)}')
         self._stop.wait(SETTLE_S)
+        self._alone(self.image)
 
     def finish_monitor(self) -> None:
         """End the monitor, which writes the labels that it kept."""
@@ -114,6 +118,13 @@ class Stage:
             if time.monotonic() > until:
                 raise ConfigError(f'{problem()} (waited {self._timeout_s:g} s)')
             self._stop.wait(0.05)
+
+    def _alone(self, topic: str) -> None:
+        count = self._node.count_publishers(topic)
+        if count > 1:
+            raise ConfigError(f'{count} programs publish {topic}, so that nothing can be told of '
+                              'one of them: end the others, or take a topic or ROS_DOMAIN_ID of '
+                              'your own')
 
     def _topics(self, published: bool) -> str:
         """List the topics where images are published, or wanted, by others than us."""

@@ -134,10 +134,12 @@ class Resources:
             self._memory_mb[name] = max(self._memory_mb[name], now)
 
     def _watch(self) -> None:
-        last, then = machine_busy_s(), time.monotonic()
-        while not self._done.wait(EVERY_S):
+        last, then, ended = machine_busy_s(), time.monotonic(), False
+        while not ended:
+            ended = self._done.wait(EVERY_S)
             busy, now = machine_busy_s(), time.monotonic()
-            self._machine.append(100 * (busy - last) / (now - then) / (os.cpu_count() or 1))
+            if not ended or not self._machine:      # a short run has one sample at least
+                self._machine.append(100 * (busy - last) / (now - then) / (os.cpu_count() or 1))
             last, then = busy, now
             self._see_memory()
 

@@ -184,6 +184,22 @@ def test_errors_are_one_sentence(bag: Path, tmp_path: Path, arguments: list[str]
     assert not list(tmp_path.iterdir())
 
 
+def test_two_nodes_or_two_players_cannot_be_told_apart(bag: Path) -> None:
+    topics = ('--image', '/there/in', '--output', '/there/out', '--lockstep')
+    with subprocess.Popen(shlex.split(other_node()), env=ENV) as node, subprocess.Popen(
+            [sys.executable, '-m', 'frm_seg_ros.ros.play', str(bag), '--to', '/there/in',
+             '--wait-subscribers', '9'], env=ENV, stderr=subprocess.DEVNULL) as player:
+        try:
+            done = replay(bag, *topics, code=2)
+            assert '2 programs publish /there/in, so that' in done.stderr
+            done = replay(bag, *topics, '--node', other_node(), code=2)
+            assert ' programs publish /there/' in done.stderr and done.stderr.count('\n') == 1
+        finally:
+            for process in (node, player):
+                process.send_signal(signal.SIGINT)
+                process.wait(20)
+
+
 @pytest.mark.parametrize('arguments, words', [
     (['--lockstep', '--rates', '10'], '--lockstep has no rate'),
     (['--node', 'a', '--pid', '1'], 'give one of them'),

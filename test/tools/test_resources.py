@@ -97,6 +97,14 @@ def test_the_busiest_gpu_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert told['ResourceMetrics.MAX_DEVICE_MEMORY_UTILIZATION'] == wanted[1]
 
 
+def test_a_short_run_has_a_sample() -> None:
+    watch = Resources({'me': os.getpid()})
+    time.sleep(0.05)
+    found = watch.stop()
+    assert found['machine']['ResourceMetrics.MAX_OVERALL_CPU_UTILIZATION'] >= 0
+    assert found['me']['memory_mb'] > 10
+
+
 def test_no_gpu_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('PATH', '/nowhere')
     assert gpu() is None and Resources({}).stop()['gpu'] == NO_GPU
