@@ -15,6 +15,7 @@ from rosbags.interfaces import Connection
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from frm_seg_ros.core.bounds import read_yaml
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.files import share_dir
 from frm_seg_ros.sources.bag_bounds import Reader
@@ -181,8 +182,8 @@ def _check_compression(path: Path) -> None:
         ConfigError: if they do.
     """
     try:
-        text = (path / 'metadata.yaml').read_text(encoding='utf-8')
-        told = yaml.safe_load(text)['rosbag2_bagfile_information']['compression_format']
+        facts = read_yaml(path / 'metadata.yaml')
+        told = facts['rosbag2_bagfile_information']['compression_format']
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
         return
     if told and told != 'zstd':

@@ -105,12 +105,12 @@ def recover_sqlite(path: Path, copy: Path) -> Path:
         tables = source.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND "
                                 "name NOT LIKE 'sqlite_%'").fetchall()
         for (name,) in tables:
-            rows = source.execute(f'SELECT * FROM {_quoted(name)}')
-            columns = [_quoted(column) for column, *_ in rows.description]
-            # Not by the file's own SQL, which can be any statement at all.
-            target.execute(f'CREATE TABLE {_quoted(name)} ({", ".join(columns)})')
-            places = ', '.join('?' for _ in columns)
             try:
+                rows = source.execute(f'SELECT * FROM {_quoted(name)}')
+                columns = [_quoted(column) for column, *_ in rows.description]
+                # Not by the file's own SQL, which can be any statement at all.
+                target.execute(f'CREATE TABLE {_quoted(name)} ({", ".join(columns)})')
+                places = ', '.join('?' for _ in columns)
                 for row in rows:
                     target.execute(f'INSERT INTO {_quoted(name)} VALUES ({places})', row)
             except sqlite3.DatabaseError:
