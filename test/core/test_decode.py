@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 
 from frm_seg_ros.core.decode import decode
+from frm_seg_ros.core.model_card import ONNX, ModelCard
+from frm_seg_ros.core.normalise import normalise
+from frm_seg_ros.core.resize import resize_image
+from frm_seg_ros.sources.base import open_source
 
 
 def upsampled(logits, size):
@@ -47,6 +51,22 @@ def test_labels_equal_float64_within_four_ulp(classes, coarse, size):
         lead = exact.max(0) - np.take_along_axis(exact, labels[None].astype(int), 0)[0]
         # float32 logits carry half an ulp each; four of them are summed.
         assert lead.max() <= 4 * np.spacing(np.abs(logits).max())
+
+
+def test_labels_are_exact_on_what_the_shipped_model_gives():
+    onnxruntime = pytest.importorskip('onnxruntime')
+    card = ModelCard.load('frm_b0_fast')
+    session = onnxruntime.InferenceSession(str(card.file(ONNX).resolve()),
+                                           providers=['CPUExecutionProvider'])
+    for frame in open_source('synthetic:3:2'):
+        image = resize_image(frame.image, card.input_size)
+        inputs = normalise(image[None], card.mean, card.std)
+        logits = session.run(None, {session.get_inputs()[0].name: inputs})[0][0]
+        labels, _ = decode(logits, (720, 1280))
+        exact = upsampled(logits, (720, 1280))
+        lead = exact.max(0) - np.take_along_axis(exact, labels[None].astype(int), 0)[0]
+        assert lead.max() <= 4 * np.spacing(np.abs(logits).max())
+        assert len(np.unique(labels)) >= 5   # there are borders to be wrong at
 
 
 def test_lowest_id_wins_a_tie():
