@@ -12,6 +12,7 @@ SHARE = Path(__file__).parent.parent
 PROFILES = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 ARGUMENTS = {
     'image': 'topic of the camera images; with cameras, {camera} stands for the name of each',
+    'depth': 'topic of the depth images, for ~/points; {camera} as above',
     'cameras': 'names of the cameras, as in front,left; one without a name if not given',
     'model': 'name of a shipped model, or folder of one',
     'backend': 'what runs the network',
@@ -19,6 +20,7 @@ ARGUMENTS = {
     'params_file': 'parameters of the node; config/segment.yaml is one to copy',
     'namespace': 'namespace of the node',
     'use_sim_time': 'true: time from /clock',
+    'respawn': 'true: start the node again, after a second, whenever it ends',
 }
 PARAMETERS = {'model': str, 'backend': str, 'device': str, 'use_sim_time': bool}
 
@@ -37,6 +39,8 @@ def segmentation_node(context: LaunchContext) -> list[Node]:
     remappings = [
         (f'{camera}/image{end}'.lstrip('/'), given['image'].replace('{camera}', camera) + end)
         for camera in cameras for end in ('', '/compressed') if 'image' in given]
+    remappings += [(f'{camera}/depth'.lstrip('/'), given['depth'].replace('{camera}', camera))
+                   for camera in cameras if 'depth' in given]
     # Drivers publish the calibration beside the image.
     remappings += [
         (f'{camera}/camera_info'.lstrip('/'), f'{folder}{slash}camera_info')
@@ -44,7 +48,8 @@ def segmentation_node(context: LaunchContext) -> list[Node]:
         for folder, slash, _ in [given['image'].replace('{camera}', camera).rpartition('/')]]
     return [Node(package='frm_seg_ros', executable='segmentation_node', name='frm_seg',
                  namespace=given.get('namespace', ''), parameters=parameters,
-                 remappings=remappings, output='screen')]
+                 remappings=remappings, output='screen',
+                 respawn=given.get('respawn') == 'true', respawn_delay=1.0)]
 
 
 def generate_launch_description() -> LaunchDescription:

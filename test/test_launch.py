@@ -184,3 +184,17 @@ def test_the_replay_measures_the_node_and_ends_all(tmp_path: Path) -> None:
     assert found['frames']['output'] == f'/{space}/frm_seg/label_image'
     assert found['frames']['clock'] and '--clock' in found['command']
     assert running(space) is None
+
+
+@pytest.mark.usefixtures('launch')
+@pytest.mark.parametrize('respawn', [True, False])
+def test_a_node_that_ended_is_started_again_when_that_was_asked_for(respawn: bool) -> None:
+    arguments = ['respawn:=true'] if respawn else []
+    with launched('model:=/no/such/model', *arguments) as (words, _):
+        namespace = next(word for word in words if word.startswith('__ns:=')).rpartition('/')[2]
+        first = running(namespace)
+        os.kill(int(first.name), signal.SIGKILL)
+        deadline = time.monotonic() + (SECONDS if respawn else 3.0)
+        while (found := running(namespace)) in (None, first) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert (found not in (None, first)) == respawn

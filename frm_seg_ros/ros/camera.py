@@ -49,7 +49,7 @@ class Camera:
         self._view = View(parameters.roi, parameters.rotate, parameters.ignore_mask)
         self._health = Health()
         self._node = node
-        self._outlet = Outlet(node, publishing, self._view, name)
+        self._outlet = Outlet(node, publishing, self._view, name, parameters.qos)
         self._stats = node.create_publisher(
             SegmentationStats, f'~/{name}/stats' if name else '~/stats', 10)
         self._stats_lock = threading.Lock()
@@ -79,6 +79,7 @@ class Camera:
             self._subscription = None
             self._health.stop()
             self._outlet.info.unsubscribe()
+            self._outlet.points.unsubscribe()
 
     def close(self) -> None:
         """Remove all topics; the worker has stopped."""
@@ -180,6 +181,8 @@ class Camera:
             self._node.get_logger().warning(f'frame{of} dropped ({reason}): {why}')
 
     def _on_timer(self) -> None:
+        if self._subscription is not None:
+            self._outlet.points.look()
         if not self._stats_sent:
             self._send_stats(None)
         self._stats_sent = False

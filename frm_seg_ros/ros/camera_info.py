@@ -41,20 +41,30 @@ class CameraInfoRelay:
     def _take(self, message: CameraInfo) -> None:
         self._newest = message
 
-    def publish(self, header: Any, image_size: tuple[int, int],
-                output_size: tuple[int, int]) -> None:
-        """Publish for a frame, if somebody listens and a calibration of its size has come."""
+    @property
+    def readers(self) -> int:
+        """Number of those who listen."""
+        return self._publisher.get_subscription_count()
+
+    def publish(self, info: CameraInfo | None) -> None:
+        """Publish what `scale` gave, if it gave something."""
+        if info is not None:
+            self._publisher.publish(info)
+
+    def scale(self, header: Any, image_size: tuple[int, int],
+              output_size: tuple[int, int]) -> CameraInfo | None:
+        """Give the calibration for a frame; None when none of its size has come."""
         info = self._newest
-        if info is None or not self._publisher.get_subscription_count():
-            return
+        if info is None:
+            return None
         if seen_size(info) != image_size:
             if not self._told:
                 self._told = True
                 self._node.get_logger().warning(
                     f'{self._topic} is of images of {_text(seen_size(info))}, the images are '
-                    f'{_text(image_size)} (height x width), so ~/camera_info is not published')
-            return
-        self._publisher.publish(scaled(info, output_size, header))
+                    f'{_text(image_size)} (height x width), so it is not used')
+            return None
+        return scaled(info, output_size, header)
 
 
 def seen_size(info: CameraInfo) -> tuple[int, int]:

@@ -12,7 +12,8 @@ from frm_seg_ros.core.frame import Prediction
 from frm_seg_ros.core.label_space import IGNORE, LabelSpace
 from frm_seg_ros.ros.camera_info import CameraInfoRelay
 from frm_seg_ros.ros.job import Job, Stopwatch
-from frm_seg_ros.ros.outputs import Labelled, Output, at_size, masked, shares
+from frm_seg_ros.ros.outputs import OUTPUTS, Labelled, Output, at_size, masked, shares
+from frm_seg_ros.ros.points import Points
 from frm_seg_ros.ros.publishers import Publishers
 from frm_seg_ros.ros.view import View
 
@@ -41,12 +42,14 @@ class Outlet:
 
     Attributes:
         info: the camera's calibration, on its way to ~/camera_info.
+        points: its depth images, on their way to ~/points.
     """
 
-    def __init__(self, node: LifecycleNode, publishing: Publishing, view: View,
-                 name: str) -> None:
+    def __init__(self, node: LifecycleNode, publishing: Publishing, view: View, name: str,
+                 qos: str) -> None:
         """Make the topics of a camera; `name` is empty where there is one only."""
         prefix = f'~/{name}/' if name else '~/'
+        self.points = Points(node, f'{name}/depth'.lstrip('/'), prefix + 'points', qos)
         self._publishing = publishing
         self._view = view
         self._publishers = Publishers(node, prefix, publishing.outputs)
@@ -60,6 +63,8 @@ class Outlet:
         Waits when there are new readers: none gets labels before it has what they mean.
         """
         readers = self._publishers.wanted()
+        if self.points.readers:
+            readers['points'] = self.points.readers
         if any(count > self._readers.get(topic, 0) for topic, count in readers.items()):
             self._publishing.hold()
         self._readers = readers
@@ -73,16 +78,25 @@ class Outlet:
         """Compute the topics that are listened to, publish them, and fill in the report."""
         watch = Stopwatch()
         frame = self._labelled(job, prediction)
-        messages = self._publishers.make(job.topics, frame, job.report.header)
+        messages = self._publishers.make(job.topics - {'points'}, frame, job.report.header)
         job.report.class_shares = shares(frame.labels, len(frame.label_space.classes))
         post_ms = watch.lap_ms()
         self._publishers.publish(messages)
-        self.info.publish(job.report.header, job.image.shape[:2], frame.labels.shape)
+        self._publish_geometry(job, frame)
         work_ms = {'pre': job.report.times_ms['pre'] + prediction.times_ms['pre'],
                    'inference': prediction.times_ms['inference'], 'post': post_ms,
                    'publish': watch.lap_ms()}
         total_ms = 1e3 * (time.monotonic() - job.arrived)
         job.report.times_ms |= work_ms | {'wait': total_ms - sum(work_ms.values())}
+
+    def _publish_geometry(self, job: Job, frame: Labelled) -> None:
+        if not self.info.readers and 'points' not in job.topics:
+            return
+        info = self.info.scale(job.report.header, job.image.shape[:2], frame.labels.shape)
+        if self.info.readers:
+            self.info.publish(info)
+        if 'points' in job.topics:
+            self.points.publish(job.report.header, OUTPUTS['label_image'].make(frame), info)
 
     def _labelled(self, job: Job, prediction: Prediction) -> Labelled:
         """Bring labels and confidence to the camera's pixels, and then to the output size."""
@@ -100,3 +114,4 @@ class Outlet:
         """Remove the topics."""
         self._publishers.close()
         self.info.close()
+        self.points.close()

@@ -199,3 +199,10 @@ def test_the_shipped_parameters_fit_the_layer_and_the_label_space() -> None:
         assert set(facts) == TYPE_PARAMETERS
         assert 0 <= facts['base_cost'] <= facts['max_cost'] <= 254   # lethal; 255 is unknown
         assert 0 <= facts['mark_confidence'] <= 255 and type(facts['dominant_priority']) is bool
+
+
+def test_the_shipped_topics_are_ours(make_rig: MakeRig, with_label_info: Any) -> None:
+    rig = make_rig(sender=None)
+    topics = {one.topic_name for one in rig.node.publishers}
+    source = source_parameters()
+    assert {value for name, value in source.items() if name.endswith('_topic')} <= topics
