@@ -1,6 +1,7 @@
 """Evaluation: counts, samples and JSON, on a source and a segmenter whose answers are known."""
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -203,6 +204,9 @@ def test_a_model_of_another_space_is_scored_over_the_common_classes(
     assert result['pixel_accuracy'] == pytest.approx(accuracy)
     assert result['label_space'] == 'cityscapes'
     assert result['map'] == (str(path) if path else 'camvid-cityscapes')
+    # Of the model's own labels, before they are mapped.
+    assert result['per_frame']['labels_sha256'] == [
+        hashlib.sha256(ids(CityscapesSource.MODEL, SPACE).tobytes()).hexdigest()]
     count = 11 - len(unmapped)
     assert len(result['classes']) == count and 'rider' in result['classes']
     html = report.read_text()
