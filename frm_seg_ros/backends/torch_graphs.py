@@ -15,6 +15,7 @@ import logging
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -25,13 +26,16 @@ from frm_seg_ros.backends.torch_decode import confidence as confidence_of
 from frm_seg_ros.backends.torch_decode import label, make_axis
 from frm_seg_ros.core.errors import ConfigError
 
-# Shapes kept: batches of one and of all cameras, each with and without confidence.
-KEPT = 4
+# Kept are the networks of so many shapes, which are the batches of one to eight cameras, and for
+# each the decoding to so many lists of sizes: any of the cameras may be in a batch.
+KEPT = 8
+KEPT_DECODERS = 16
 # Runs before a graph is recorded, in which cuDNN tries its algorithms; PyTorch's own advice is 3.
 WARM_UP_RUNS = 3
 
 _log = logging.getLogger(__name__)
 Step = Callable[[], 'list[Tensor]']
+Kept = TypeVar('Kept')
 
 
 class Recordings:
@@ -64,8 +68,8 @@ class Recordings:
         while len(labels) < len(images):
             part = slice(len(labels), min(len(labels) + self.most, len(images)))
             try:
-                found, part_ms = self._recording(images[part].shape, tuple(sizes[part]),
-                                                 confidence)(images[part])
+                recording = self._recording(images[part].shape)
+                found, part_ms = recording(images[part], tuple(sizes[part]), confidence)
             except RuntimeError as error:
                 self._make_room(error, len(images[part]), images.shape[1:3])
                 continue
@@ -73,16 +77,9 @@ class Recordings:
             decode_ms += part_ms
         return labels, decode_ms
 
-    def _recording(self, shape: tuple[int, ...], sizes: tuple[tuple[int, int], ...],
-                   confidence: bool) -> Recording:
-        key = (shape, sizes, confidence)
-        if key not in self._kept:
-            if len(self._kept) == KEPT:
-                self._kept.popitem(last=False)
-            self._kept[key] = Recording(self._network, shape, sizes, confidence, self._device,
-                                        self._pool)
-        self._kept.move_to_end(key)
-        return self._kept[key]
+    def _recording(self, shape: tuple[int, ...]) -> Recording:
+        return _recall(self._kept, shape, KEPT,
+                       lambda: Recording(self._network, shape, self._device, self._pool))
 
     def _make_room(self, error: RuntimeError, count: int, size: tuple[int, int]) -> None:
         """Go on with half the batch when memory ran out; raise what else went wrong."""
@@ -106,32 +103,49 @@ class Recordings:
 
 
 class Recording:
-    """The buffers and graphs for one shape of input and list of sizes of labels."""
+    """The network for one shape of input: its buffers, its graph, and what decodes its logits."""
 
     def __init__(self, network: Callable[[Tensor], Tensor], shape: tuple[int, ...],
-                 sizes: Sequence[tuple[int, int]], confidence: bool, device: torch.device,
-                 pool: tuple[int, int] | None) -> None:
+                 device: torch.device, pool: tuple[int, int] | None) -> None:
         on_cuda = device.type == 'cuda'
         self._host = torch.empty(shape, dtype=torch.uint8, pin_memory=on_cuda)
         self._pixels = torch.zeros(shape, dtype=torch.uint8, device=device)
-        self._network, (logits,) = record(lambda: [network(self._pixels)], device, pool)
+        self._network, (self._logits,) = record(lambda: [network(self._pixels)], device, pool)
+        self._device, self._pool = device, pool
+        self._decoders: OrderedDict[tuple, Decoder] = OrderedDict()
+
+    def __call__(self, images: np.ndarray, sizes: tuple[tuple[int, int], ...],
+                 confidence: bool) -> tuple[list[Labels], float]:
+        """Label a batch; also give the milliseconds of the device that decoding took."""
+        decoder = _recall(self._decoders, (sizes, confidence), KEPT_DECODERS,
+                          lambda: Decoder(self._logits, sizes, confidence, self._pool))
+        for place, image in enumerate(images):
+            self._host[place].copy_(torch.from_numpy(np.ascontiguousarray(image)))
+            self._pixels[place].copy_(self._host[place], non_blocking=True)
+        self._network()
+        return decoder()
+
+
+class Decoder:
+    """Decodes logits that stay where they are to one list of sizes."""
+
+    def __init__(self, logits: Tensor, sizes: Sequence[tuple[int, int]], confidence: bool,
+                 pool: tuple[int, int] | None) -> None:
+        device = logits.device
         axes = [tuple(make_axis(coarse, wanted, device)
                       for coarse, wanted in zip(logits.shape[2:], size)) for size in sizes]
         outputs = (label, confidence_of) if confidence else (label,)
         self._decode, self._found = record(
             lambda: [output(each, *pair) for each, pair in zip(logits, axes)
                      for output in outputs], device, pool)
-        self._returned = [torch.empty(each.shape, dtype=torch.uint8, pin_memory=on_cuda)
+        self._returned = [torch.empty(each.shape, dtype=torch.uint8, pin_memory=logits.is_cuda)
                           for each in self._found]
         self._confidence = confidence
-        self._marks = [torch.cuda.Event(enable_timing=True) for _ in range(2)] if on_cuda else []
+        self._marks = [torch.cuda.Event(enable_timing=True)
+                       for _ in range(2)] if logits.is_cuda else []
 
-    def __call__(self, images: np.ndarray) -> tuple[list[Labels], float]:
-        """Label a batch; also give the milliseconds of the device that decoding took."""
-        for place, image in enumerate(images):
-            self._host[place].copy_(torch.from_numpy(np.ascontiguousarray(image)))
-            self._pixels[place].copy_(self._host[place], non_blocking=True)
-        self._network()
+    def __call__(self) -> tuple[list[Labels], float]:
+        """Give the labels, and the milliseconds that the device took for them."""
         for mark in self._marks[:1]:
             mark.record()
         self._decode()
@@ -146,6 +160,17 @@ class Recording:
         if self._confidence:
             return list(zip(arrays[::2], arrays[1::2])), decode_ms
         return [(each, None) for each in arrays], decode_ms
+
+
+def _recall(kept: OrderedDict[tuple, Kept], key: tuple, most: int,
+            make: Callable[[], Kept]) -> Kept:
+    """Give what is kept under a key, made where it is not; the one not used for longest goes."""
+    if key not in kept:
+        if len(kept) == most:
+            kept.popitem(last=False)
+        kept[key] = make()
+    kept.move_to_end(key)
+    return kept[key]
 
 
 def record(step: Step, device: torch.device,
@@ -170,7 +195,8 @@ def record(step: Step, device: torch.device,
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
     try:
-        with torch.cuda.graph(graph, pool=pool):
+        # thread_local: what other threads of the process allocate meanwhile does no harm.
+        with torch.cuda.graph(graph, pool=pool, capture_error_mode='thread_local'):
             results = step()
     except RuntimeError as error:
         if is_out_of_memory(error):

@@ -62,6 +62,7 @@ class Engine:
         """
         self._card, self._size, self._batch = card, parameters.size, batch
         self._choice = (parameters.backend, parameters.device, parameters.precision)
+        self._build = parameters.build_engine
         self._give_up, self._log = give_up, logger
         self.timeout_s = 1e-3 * parameters.engine_timeout_ms
         self.fault, self.failures = '', 0
@@ -129,7 +130,8 @@ class Engine:
     def _open(self) -> Segmenter:
         """Open the model and run every size of batch once: some runtimes compile for each."""
         backend, device, precision = self._choice
-        segmenter = Segmenter(self._card, backend, device, self._size, precision=precision)
+        segmenter = Segmenter(self._card, backend, device, self._size, precision=precision,
+                              build_engine=self._build)
         try:
             image = np.zeros((*segmenter.size, 3), np.uint8)
             for count in range(1, self._batch + 1):

@@ -36,6 +36,9 @@ class NodeParameters:
     precision: str = parameter(
         'auto', 'What the network computes in; auto takes the fastest that keeps its mIoU.',
         choices=('auto', *PRECISIONS))
+    build_engine: bool = parameter(
+        False, 'Build an engine for TensorRT while configuring where there is none, which takes '
+        'minutes; auto then takes TensorRT.')
     cameras: tuple[str, ...] = parameter(
         ('',), "Names of the cameras, whose newest frames form one batch; [''] is one without a "
         'name.', pattern='[A-Za-z][A-Za-z0-9_]*',

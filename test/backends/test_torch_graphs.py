@@ -68,18 +68,23 @@ def test_images_that_do_not_lie_in_one_piece(backend, images):
     assert_equal(found, backend.run(np.ascontiguousarray(turned), SIZES[:2], False))
 
 
-def test_a_bounded_number_of_shapes_is_kept(images):
+def test_a_bounded_number_of_shapes_is_kept(images, monkeypatch):
     made = []
 
     def network(pixels):
         made.append(pixels.shape[1:3])
         return torch.zeros(len(pixels), 2, pixels.shape[1] // 4, pixels.shape[2] // 4)
 
+    monkeypatch.setattr(torch_graphs, 'KEPT', 4)
+    monkeypatch.setattr(torch_graphs, 'KEPT_DECODERS', 2)
     recordings = Recordings(network, 'cpu')
     for height in (64, 68, 72, 76, 64, 80):   # 64 is used again before one has to go
         recordings.run(images[:1, :height], [(10, 10)], False)
-    assert [shape[1] for shape, _, _ in recordings._kept] == [72, 76, 64, 80]
-    assert len(recordings._kept) == torch_graphs.KEPT
+    assert [shape[1] for shape in recordings._kept] == [72, 76, 64, 80]
+    for size in (11, 12, 13):
+        recordings.run(images[:1, :80], [(size, size)], False)
+    last = list(recordings._kept.values())[-1]
+    assert [sizes[0] for sizes, _ in last._decoders] == [(12, 12), (13, 13)]
     recordings.close()
     assert not recordings._kept
 
@@ -174,8 +179,9 @@ def test_steps_are_recorded_as_graphs_on_cuda(images, caplog):
     for batch in (images[:3], images[3:]):
         cuda.run(batch, SIZES, True)
     recording, = cuda._recordings._kept.values()
+    decoder, = recording._decoders.values()
     assert isinstance(recording._network.__self__, torch.cuda.CUDAGraph)
-    assert isinstance(recording._decode.__self__, torch.cuda.CUDAGraph)
+    assert isinstance(decoder._decode.__self__, torch.cuda.CUDAGraph)
     assert not caplog.records
     assert cuda.decode_ms > 0
 

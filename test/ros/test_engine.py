@@ -138,7 +138,8 @@ def test_what_auto_chose_is_kept(model: Path, monkeypatch: pytest.MonkeyPatch) -
     opened.trouble = None
     opened.now += 2
     opened.engine.mend()
-    assert calls == [(('onnxruntime', 'cpu', None), {'precision': backend.precision})]
+    assert calls == [(('onnxruntime', 'cpu', None), {'precision': backend.precision,
+                                                     'build_engine': False})]
     assert opened.engine.chosen == chosen
     opened.engine.close()
 
