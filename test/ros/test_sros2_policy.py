@@ -13,8 +13,9 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('frm_seg_ros.msg', reason='the messages are not built')
 
 POLICY = Path(__file__).resolve().parents[2] / 'config' / 'sros2' / 'frm_seg.policy.xml'
-# Topics of a choice: simulated time, and labels for those who have vision_msgs.
-CHOICES = {'/clock', '/frm_seg/label_info'}
+# Topics of a choice: simulated time, depth while somebody reads the points, and labels for those
+# who have vision_msgs.
+CHOICES = {'/clock', '/depth', '/frm_seg/label_info'}
 
 
 def allowed(kind: str, rule: str) -> set[str]:
