@@ -51,7 +51,7 @@ class Recordings:
         self._network = network
         self._device = torch.device(device)
         self._kept: OrderedDict[tuple, Recording] = OrderedDict()
-        self._pool = torch.cuda.graph_pool_handle() if self._device.type == 'cuda' else None
+        self._pool = self._new_pool()
 
     def run(self, images: np.ndarray, sizes: Sequence[tuple[int, int]],
             confidence: bool) -> tuple[list[Labels], float]:
@@ -86,6 +86,7 @@ class Recordings:
         if not is_out_of_memory(error):
             raise error
         self.close()
+        self._pool = self._new_pool()  # the old one may still be held by what failed
         if count == 1:
             raise ConfigError(
                 f'the memory of the {self._device.type} device is too small for one image of '
@@ -94,6 +95,9 @@ class Recordings:
         self.most = count // 2
         _log.warning('the memory of the %s device does not hold %d images of %dx%d at once: from '
                      'now on %d a time', self._device.type, count, *size, self.most)
+
+    def _new_pool(self) -> tuple[int, int] | None:
+        return torch.cuda.graph_pool_handle() if self._device.type == 'cuda' else None
 
     def close(self) -> None:
         """Free all buffers and graphs."""
