@@ -17,6 +17,9 @@ import pytest
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('frm_seg_ros.msg', reason='the messages are not built')
 
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.srv import ChangeState
+from rclpy.task import Future
 from rig import Rig, picture, pixels
 
 from frm_seg_ros.segmenter import Segmenter
@@ -80,12 +83,138 @@ def test_signals_end_it_cleanly_while_frames_come(model: Path, number: signal.Si
         peer.close()
 
 
+BROKEN = """
+import ctypes, sys
+from frm_seg_ros.segmenter import Segmenter
+real, calls = Segmenter.__call__, []
+def call(segmenter, *arguments):
+    calls.append(1)
+    if len(calls) > 1:    # the first is the warm-up
+        TROUBLE
+    return real(segmenter, *arguments)
+Segmenter.__call__ = call
+"""
+SLOW = ('import time\nfrom frm_seg_ros.segmenter import Segmenter\nreal = Segmenter.__init__\n'
+        'def late(*arguments, **named):\n    print("loading", flush=True)\n'
+        '    time.sleep(0.5)\n    real(*arguments, **named)\n'
+        f'Segmenter.__init__ = late\n{MAIN}')
+STEPS = {'inactive': ['configure'], 'active': ['configure', 'activate'],
+         'finalized': ['configure', 'shutdown']}
+HANG = "print('hanging', flush=True); ctypes.CDLL(None).pause()"   # lets go of Python's lock
+LOSE = ("segmenter.backend.device = 'cuda'; "
+        "raise RuntimeError('CUDA error: an illegal memory access was encountered')")
+
+
+@pytest.mark.parametrize('trouble, words', [
+    (HANG, 'labelling a batch has taken more than 1 s: it hangs'),
+    (LOSE, 'the engine has lost its CUDA context')])
+def test_an_engine_that_only_a_new_process_gets_back_ends_it_with_code_3(
+        model: Path, trouble: str, words: str) -> None:
+    code = BROKEN.replace('TROUBLE', trouble) + MAIN
+    peer = Rig(start=False)
+    statuses: list[tuple[str, bytes, str]] = []
+    try:
+        with running(*options(model, qos='reliable', engine_timeout_ms=1000),
+                     code=code) as process:
+            peer.peer.create_subscription(
+                DiagnosticArray, '/diagnostics',
+                lambda message: statuses.extend(
+                    (one.name, one.level, one.message) for one in message.status), 10)
+            read_until(process, 'model tiny')
+            peer.listen('label_image')
+            message = peer.message(picture())
+            while process.poll() is None:
+                peer.send(message)
+                time.sleep(0.1)
+            output = process.stdout.read()
+            assert process.returncode == 3, output
+            assert words in output and 'ends with exit code 3' in output
+            assert 'Traceback' not in output
+            peer.wait(lambda: any(name == 'frm_seg: start' and level == DiagnosticStatus.ERROR
+                                  and words in text for name, level, text in statuses),
+                      'the last words on /diagnostics')
+    finally:
+        peer.close()
+
+
+def test_a_node_that_was_told_to_end_while_its_engine_hangs_ends_by_its_timeout(
+        model: Path) -> None:
+    code = BROKEN.replace('TROUBLE', HANG) + MAIN
+    peer = Rig(start=False)
+    try:
+        with running(*options(model, qos='reliable', engine_timeout_ms=2000),
+                     code=code) as process:
+            read_until(process, 'model tiny')
+            peer.listen('label_image')
+            peer.send(peer.message(picture()))
+            read_until(process, 'hanging')
+            for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
+                process.send_signal(number)
+                time.sleep(0.05)
+            output, _ = process.communicate(timeout=SECONDS)
+            assert process.returncode == 3 and 'Traceback' not in output, output
+    finally:
+        peer.close()
+
+
+def test_a_destroyed_entity_that_an_executor_meets_is_no_reason_to_end(model: Path) -> None:
+    # What Humble's executors do (rclpy 1206); here from a callback, since ours do it no more.
+    code = ('from rclpy.exceptions import InvalidHandle\n'
+            'from frm_seg_ros.ros.camera import Camera\n'
+            'real, calls = Camera._on_message, []\n'
+            'def call(*arguments):\n    calls.append(1)\n    if len(calls) == 1:\n'
+            '        print("raised", flush=True)\n        raise InvalidHandle("destroyed")\n'
+            f'    real(*arguments)\nCamera._on_message = call\n{MAIN}')
+    peer = Rig(start=False)
+    try:
+        with running(*options(model, qos='reliable'), code=code) as process:
+            read_until(process, 'model tiny')
+            found = peer.listen('label_image')
+            message = peer.message(picture())
+            peer.send(message)
+            read_until(process, 'raised')
+            peer.wait(lambda: peer.send(message) or found, 'label images', SECONDS)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(SECONDS) == 0
+    finally:
+        peer.close()
+
+
+@pytest.mark.parametrize('state', ['unconfigured', 'configuring', 'inactive', 'active',
+                                   'finalized'])
+def test_two_signals_end_it_cleanly_in_every_state_of_its_manager(
+        model: Path, state: str) -> None:
+    code = SLOW if state == 'configuring' else MAIN
+    peer = Rig(start=False)
+    client = peer.peer.create_client(ChangeState, '/managed/change_state')
+
+    def ask(label: str) -> Future:
+        request = ChangeState.Request()
+        request.transition.label = label
+        return client.call_async(request)
+
+    try:
+        with running(*options(model, autostart='false'), '-r', '__node:=managed',
+                     code=code) as process:
+            assert client.wait_for_service(SECONDS)
+            if state == 'configuring':
+                ask('configure')
+                read_until(process, 'loading')
+            for label in STEPS.get(state, ()):
+                done = ask(label)
+                peer.wait(done.done, label, SECONDS)
+                assert done.result().success
+            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGTERM)
+            output, _ = process.communicate(timeout=SECONDS)
+            assert process.returncode == 0, output
+            assert 'Traceback' not in output and 'rror' not in output
+    finally:
+        peer.close()
+
+
 def test_a_signal_ends_it_cleanly_while_the_model_loads(model: Path) -> None:
-    slow = ('import time\nfrom frm_seg_ros.segmenter import Segmenter\nreal = Segmenter.__init__\n'
-            'def late(*arguments, **named):\n    print("loading", flush=True)\n'
-            '    time.sleep(0.5)\n    real(*arguments, **named)\n'
-            f'Segmenter.__init__ = late\n{MAIN}')
-    with running(*options(model), code=slow) as process:
+    with running(*options(model), code=SLOW) as process:
         read_until(process, 'loading')
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=SECONDS)
