@@ -121,7 +121,7 @@ def _judge_quality(health: Health, recent: Recent,
     if health.stamp.frozen_s > FROZEN_SECONDS:
         return WARN, ('the stamp of the images has not changed for '
                       f'{health.stamp.frozen_s:.1f} s: is the camera frozen?')
-    if health.picture.frozen_s > FROZEN_SECONDS:
+    if recent.processed and health.picture.frozen_s > FROZEN_SECONDS:
         return WARN, (f'the picture has not changed for {health.picture.frozen_s:.1f} s: is the '
                       'camera frozen or covered?')
     if recent.lost_in_transport:

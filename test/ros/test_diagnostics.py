@@ -105,6 +105,15 @@ def test_a_frozen_camera_is_a_warning(frozen: dict[str, bool], words: str) -> No
     assert story.second().level == OK
 
 
+def test_a_picture_that_nobody_looks_at_is_not_called_frozen() -> None:
+    story = Story()
+    for _ in range(8):
+        status = story.second(moving=False)
+    assert status.level == WARN
+    levels = [story.second(10, 'no_listener!').level for _ in range(WINDOW + 1)]
+    assert levels[-1] == OK
+
+
 def test_failures_are_a_warning_and_an_error_when_nothing_else_comes() -> None:
     story = Story()
     story.second()
