@@ -7,7 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from frm_seg_ros.backends.base import BACKENDS, Backend, Labels, network_size, open_backend
+from frm_seg_ros.backends.base import (
+    BACKENDS,
+    Backend,
+    Labels,
+    Progress,
+    network_size,
+    open_backend,
+)
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.frame import Prediction, check_image
 from frm_seg_ros.core.model_card import ModelCard
@@ -36,7 +43,8 @@ class Segmenter:
 
     def __init__(self, card: ModelCard, backend: str = 'auto', device: str = 'auto',
                  size: tuple[int, int] | None = None, scales: Sequence[float] = PLAIN,
-                 flip: bool = False, precision: str = 'auto', build_engine: bool = False) -> None:
+                 flip: bool = False, precision: str = 'auto',
+                 build_engine: Progress | None = None) -> None:
         self.card = card
         self.label_space = card.load_label_space()
         size = size or card.input_size
@@ -60,7 +68,8 @@ class Segmenter:
     @classmethod
     def open(cls, model: str | Path, backend: str = 'auto', device: str = 'auto',
              size: tuple[int, int] | None = None, scales: Sequence[float] = PLAIN,
-             flip: bool = False, precision: str = 'auto', build_engine: bool = False) -> Segmenter:
+             flip: bool = False, precision: str = 'auto',
+             build_engine: Progress | None = None) -> Segmenter:
         """Open a model by name or folder.
 
         Args:
@@ -74,8 +83,8 @@ class Segmenter:
                 flip needs backend torch, which `auto` then takes.
             precision: `auto` or one of `core.precision.PRECISIONS`; `auto` takes the fastest that
                 the card shows to keep its mIoU.
-            build_engine: whether TensorRT, chosen by name or `auto`, builds an engine where it
-                has none; that takes minutes.
+            build_engine: lets TensorRT, chosen by name or `auto`, build an engine where it has
+                none, which takes minutes; is told how far it is, and ends it by raising.
 
         Raises:
             ConfigError: if the model, backend, device, size, a scale or the precision is wrong;

@@ -1,7 +1,7 @@
 """The contract of all backends, their table, and the choice that `auto` makes."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from shutil import which
 from typing import Protocol
@@ -24,6 +24,7 @@ DEVICES = ('auto', 'cpu', 'cuda')
 STEPS = {'tensorrt': 32}
 
 Labels = tuple[np.ndarray, 'np.ndarray | None']
+Progress = Callable[[str], None]
 
 
 class Backend(Protocol):
@@ -80,7 +81,7 @@ class Backend(Protocol):
 
 def open_backend(name: str, card: ModelCard, device: str = 'auto', precision: str = 'auto',
                  size: tuple[int, int] | None = None,
-                 build_engine: bool = False) -> tuple[Backend, str]:
+                 build_engine: Progress | None = None) -> tuple[Backend, str]:
     """Open a backend by name; `auto` takes the first that is there.
 
     The order of `auto` is TensorRT where an engine is there or is to be built, torch on CUDA, ONNX
@@ -94,7 +95,8 @@ def open_backend(name: str, card: ModelCard, device: str = 'auto', precision: st
         precision: see `Backend`.
         size: (height, width) that the network will run at, the card's when None; for TensorRT,
             whose engines are each for one size.
-        build_engine: whether to build an engine where TensorRT has none; that takes minutes.
+        build_engine: lets TensorRT build an engine where it has none, which takes minutes; is
+            told every second how far it is, and ends it by raising.
 
     Returns:
         The backend, and one line that says what was chosen and why.
@@ -119,7 +121,7 @@ def open_backend(name: str, card: ModelCard, device: str = 'auto', precision: st
 
 
 def _first(card: ModelCard, device: str, precision: str, size: tuple[int, int] | None,
-           build_engine: bool) -> tuple[Backend, str]:
+           build_engine: Progress | None) -> tuple[Backend, str]:
     missing = []
     for candidate, where in _order(card, device, precision, size, build_engine):
         try:
@@ -145,7 +147,7 @@ def _first(card: ModelCard, device: str, precision: str, size: tuple[int, int] |
 
 
 def _open(name: str, card: ModelCard, device: str, precision: str,
-          size: tuple[int, int] | None, build_engine: bool) -> Backend:
+          size: tuple[int, int] | None, build_engine: Progress | None) -> Backend:
     opened = load_plugin('backend', name, BACKENDS)
     if name == 'tensorrt':
         return opened(card, device, precision, size, build_engine)
@@ -176,7 +178,7 @@ def _hint(name: str, card: ModelCard, device: str) -> str:
 
 
 def _order(card: ModelCard, device: str, precision: str, size: tuple[int, int] | None,
-           build_engine: bool) -> list[tuple[str, str]]:
+           build_engine: Progress | None) -> list[tuple[str, str]]:
     """List backends and devices to try, the best first."""
     order = []
     if device != 'cpu' and which('nvidia-smi') is not None:

@@ -3,11 +3,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from frm_seg_ros.backends.base import Labels, network_size
+from frm_seg_ros.backends.base import Labels, Progress, network_size
 from frm_seg_ros.backends.tensorrt_build import build_engine, check_version
 from frm_seg_ros.backends.tensorrt_builder import major
 from frm_seg_ros.backends.tensorrt_cache import Facts, engine_facts, read_engine, write_engine
@@ -36,8 +36,8 @@ class TensorRtBackend:
     device = 'cuda'
 
     def __init__(self, card: ModelCard, device: str, precision: str = 'auto',
-                 size: tuple[int, int] | None = None, build: bool = False) -> None:
-        """Load an engine; `size` as the card's when None, `build` makes one where there is none.
+                 size: tuple[int, int] | None = None, build: Progress | None = None) -> None:
+        """Load an engine; for `size` and `build` see `base.open_backend`.
 
         Raises:
             ConfigError: as `base.Backend`; also if there is no engine and none is to be built.
@@ -49,8 +49,8 @@ class TensorRtBackend:
         self.precision, self.precision_why = _choose(card, precision)
         self.size = network_size(self.name, card, size or card.input_size)
         facts, plan = find_engine(card, self.precision, self.size, machine)
-        if plan is None and build:
-            facts, plan = make_engine(card, self.precision, self.size, 1, _log.info)
+        if plan is None and build is not None:
+            facts, plan = make_engine(card, self.precision, self.size, 1, build)
         if plan is None:
             raise ConfigError(_no_engine(card, self.precision, self.size))
         self._engine = Engine(plan, PIXELS, (facts['batch'], *self.size, 3),
@@ -103,7 +103,7 @@ def find_engine(card: ModelCard, precision: str, size: tuple[int, int],
 
 
 def make_engine(card: ModelCard, precision: str, size: tuple[int, int], batch: int,
-                progress: Callable[[str], None]) -> tuple[Facts, bytes]:
+                progress: Progress) -> tuple[Facts, bytes]:
     """Build an engine for this machine and keep it.
 
     Args:

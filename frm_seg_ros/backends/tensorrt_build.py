@@ -7,10 +7,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from frm_seg_ros.backends.base import Progress
 from frm_seg_ros.backends.tensorrt_builder import FAILURE, PROGRESS
 from frm_seg_ros.core.errors import ConfigError
 
@@ -32,7 +33,7 @@ def check_version(version: str) -> None:
 
 
 def build_engine(network: bytes, name: str, shapes: Sequence[tuple[int, ...]], precision: str,
-                 float32_nodes: Sequence[str], progress: Callable[[str], None],
+                 float32_nodes: Sequence[str], progress: Progress,
                  command: Sequence[str] = BUILDER) -> bytes:
     """Build an engine in a child process; what interrupts this process ends that one too.
 
@@ -42,7 +43,7 @@ def build_engine(network: bytes, name: str, shapes: Sequence[tuple[int, ...]], p
         shapes: the least, best and largest of the input.
         precision: of the engine.
         float32_nodes: names of nodes that TensorRT 8.6 shall keep in float32.
-        progress: is told every second how far it is.
+        progress: is told every second how far it is; what it raises ends the build.
         command: starts the child.
 
     Raises:
@@ -68,7 +69,7 @@ def build_engine(network: bytes, name: str, shapes: Sequence[tuple[int, ...]], p
         return plan.read_bytes()
 
 
-def _follow(child: subprocess.Popen[str], progress: Callable[[str], None]) -> str:
+def _follow(child: subprocess.Popen[str], progress: Progress) -> str:
     """Tell the progress of a build until it ends; give the reason that it names for failing."""
     lines: queue.Queue[str | None] = queue.Queue()
     reader = threading.Thread(target=_read_lines, args=(child, lines), daemon=True)

@@ -7,15 +7,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import rclpy
 
-from frm_seg_ros.core.errors import FrameError, one_line
+from frm_seg_ros.core.errors import ConfigError, FrameError, one_line
 from frm_seg_ros.core.frame import Prediction
 from frm_seg_ros.core.model_card import ModelCard
 from frm_seg_ros.ros.parameters import NodeParameters
+from frm_seg_ros.ros.rate import Quiet
 from frm_seg_ros.ros.watchdog import Watchdog
 from frm_seg_ros.segmenter import Segmenter
 
 FIRST_DELAY_S, LONGEST_DELAY_S = 1.0, 30.0
+BUILDING_S = 10.0   # between two lines of a log about a build
 OPENINGS = 10   # an engine may take so many times as long to open again as it took at first
 # Errors after which all further CUDA work of the process fails, by the letters of their names and
 # texts: those of which the CUDA Runtime API (cudaError_t) says that 'to continue using CUDA, the
@@ -62,7 +65,8 @@ class Engine:
         """
         self._card, self._size, self._batch = card, parameters.size, batch
         self._choice = (parameters.backend, parameters.device, parameters.precision)
-        self._build = parameters.build_engine
+        self._quiet = Quiet(BUILDING_S)
+        self._build = self._tell_building if parameters.build_engine else None
         self._give_up, self._log = give_up, logger
         self.timeout_s = 1e-3 * parameters.engine_timeout_ms
         self.fault, self.failures = '', 0
@@ -126,6 +130,13 @@ class Engine:
                     self.segmenter.close()
         finally:
             self._watchdog.close()
+
+    def _tell_building(self, progress: str) -> None:
+        """Log how far a build is, and end it when the node is told to end."""
+        if not rclpy.ok():
+            raise ConfigError('the node is ending: no engine was built')
+        if self._quiet.allows(progress.split()[0], time.monotonic()):
+            self._log.info(progress)
 
     def _open(self) -> Segmenter:
         """Open the model and run every size of batch once: some runtimes compile for each."""

@@ -61,7 +61,7 @@ def test_a_file_that_is_no_network_is_refused(card, name):
 class Opened:
     """Stands for a backend that opens."""
 
-    def __init__(self, card, device, precision='auto', size=None, build=False):
+    def __init__(self, card, device, precision='auto', size=None, build=None):
         self.device, self.precision, self.precision_why = device, 'float32', 'as a test'
 
 
@@ -77,14 +77,14 @@ CPU = [('openvino', 'cpu'), ('onnxruntime', 'cpu'), ('torch', 'cpu')]
 
 
 @pytest.mark.parametrize(('found', 'device', 'build', 'order'), [
-    ({}, 'auto', False, CPU),
-    ({'torch': True, 'onnxruntime': True, 'engine': True}, 'auto', False,
+    ({}, 'auto', None, CPU),
+    ({'torch': True, 'onnxruntime': True, 'engine': True}, 'auto', None,
      [('tensorrt', 'cuda'), ('torch', 'cuda'), ('onnxruntime', 'cuda'), *CPU]),
-    ({'torch': True, 'onnxruntime': True}, 'auto', False,
+    ({'torch': True, 'onnxruntime': True}, 'auto', None,
      [('torch', 'cuda'), ('onnxruntime', 'cuda'), *CPU]),
-    ({'torch': True}, 'auto', True, [('tensorrt', 'cuda'), ('torch', 'cuda'), *CPU]),
-    ({'torch': True, 'engine': True}, 'cpu', True, CPU),
-    ({'onnxruntime': True}, 'cuda', False, [('onnxruntime', 'cuda')]),
+    ({'torch': True}, 'auto', print, [('tensorrt', 'cuda'), ('torch', 'cuda'), *CPU]),
+    ({'torch': True, 'engine': True}, 'cpu', print, CPU),
+    ({'onnxruntime': True}, 'cuda', None, [('onnxruntime', 'cuda')]),
 ])
 def test_the_order_of_auto(card, monkeypatch, found, device, build, order):
     sees(monkeypatch, **found)
@@ -99,7 +99,7 @@ def test_an_imported_network_never_runs_in_torch(card, monkeypatch):
     from dataclasses import replace
     sees(monkeypatch, torch=True)
     imported = replace(card, architecture={'imported': 'logits', 'sizes': 'any', 'batch': 'any'})
-    assert base._order(imported, 'auto', 'auto', None, False) == CPU[:2]
+    assert base._order(imported, 'auto', 'auto', None, None) == CPU[:2]
 
 
 def test_what_fails_on_cuda_is_told_and_the_next_is_taken(card, monkeypatch):
@@ -148,6 +148,6 @@ def test_tensorrt_is_told_the_size_and_whether_to_build(card, monkeypatch):
             super().__init__(*arguments)
 
     monkeypatch.setattr(base, 'load_plugin', lambda kind, name, table: Asked)
-    base.open_backend('tensorrt', card, 'cuda', 'float16', (96, 128), True)
-    base.open_backend('openvino', card, 'cpu', 'float32', (96, 128), True)
-    assert seen == [('cuda', 'float16', (96, 128), True), ('cpu', 'float32')]
+    base.open_backend('tensorrt', card, 'cuda', 'float16', (96, 128), print)
+    base.open_backend('openvino', card, 'cpu', 'float32', (96, 128), print)
+    assert seen == [('cuda', 'float16', (96, 128), print), ('cpu', 'float32')]

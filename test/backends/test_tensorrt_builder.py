@@ -185,6 +185,20 @@ def test_a_build_that_fails_says_why(code, words):
         build(code)
 
 
+def test_what_is_told_the_progress_ends_the_build_by_raising(tmp_path):
+    """As the node does when it is told to end: rclpy lets no KeyboardInterrupt through."""
+    note = tmp_path / 'pid'
+
+    def ending(text):
+        raise ConfigError('the node is ending')
+
+    with pytest.raises(ConfigError, match='the node is ending'):
+        build(f'import os\nopen({str(note)!r}, "w").write(str(os.getpid()))\ntime.sleep(60)',
+              ending)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(note.read_text()), 0)
+
+
 def test_an_interrupt_ends_the_child(tmp_path):
     """As Ctrl-C does: the exception comes while the child is waited for."""
     note = tmp_path / 'pid'

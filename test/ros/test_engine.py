@@ -16,7 +16,7 @@ pytest.importorskip('frm_seg_ros.msg', reason='the messages are not built')
 from diagnostic_msgs.msg import DiagnosticArray
 from rig import SECONDS, Rig, picture, pixels
 
-from frm_seg_ros.core.errors import FrameError
+from frm_seg_ros.core.errors import ConfigError, FrameError
 from frm_seg_ros.core.model_card import ModelCard
 from frm_seg_ros.ros import engine as engine_module
 from frm_seg_ros.ros import node as node_module
@@ -139,7 +139,7 @@ def test_what_auto_chose_is_kept(model: Path, monkeypatch: pytest.MonkeyPatch) -
     opened.now += 2
     opened.engine.mend()
     assert calls == [(('onnxruntime', 'cpu', None), {'precision': backend.precision,
-                                                     'build_engine': False})]
+                                                     'build_engine': None})]
     assert opened.engine.chosen == chosen
     opened.engine.close()
 
@@ -360,3 +360,15 @@ def test_a_hanging_engine_is_told_of_and_given_up(
     finally:
         release.set()
     rig.wait_counts(processed=2)
+
+
+def test_a_build_is_logged_now_and_then_and_ends_with_the_node(
+        opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('frm_seg_ros.ros.engine.rclpy.ok', lambda: True)
+    before = len(opened.log.lines)
+    for text in ('building for 1 s', 'building for 2 s', 'engine kept: there'):
+        opened.engine._tell_building(text)
+    assert opened.log.lines[before:] == ['building for 1 s', 'engine kept: there']
+    monkeypatch.setattr('frm_seg_ros.ros.engine.rclpy.ok', lambda: False)
+    with pytest.raises(ConfigError, match='the node is ending: no engine was built'):
+        opened.engine._tell_building('building for 3 s')
