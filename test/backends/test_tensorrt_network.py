@@ -159,10 +159,11 @@ def test_int8_is_symmetric_and_gives_nearly_the_same_labels(images, wanted):
     assert (labels(run(model, {PIXELS: images})) == labels(wanted)).mean() >= 0.85
 
 
-def test_a_range_stays_within_the_symmetric_one(tmp_path):
-    values = np.linspace(-0.5, 2.05, 256, dtype=np.float32)  # scale 0.01, zero 50
+@pytest.mark.parametrize('zero', [0, 50, 200, 255])
+def test_a_range_stays_within_the_symmetric_one(zero):
+    values = 0.01 * (np.arange(256, dtype=np.float32) - zero)
     weights = [numpy_helper.from_array(np.float32(0.01), 'scale'),
-               numpy_helper.from_array(np.uint8(50), 'zero')]
+               numpy_helper.from_array(np.uint8(zero), 'zero')]
     graph = helper.make_graph(
         [helper.make_node('QuantizeLinear', ['x', 'scale', 'zero'], ['q']),
          helper.make_node('DequantizeLinear', ['q', 'scale', 'zero'], ['y'])], 'one',
@@ -170,5 +171,5 @@ def test_a_range_stays_within_the_symmetric_one(tmp_path):
         [helper.make_tensor_value_info('y', TensorProto.FLOAT, [256])], weights)
     tensorrt_network.make_symmetric(graph)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=8)
-    # The range is -0.5..2.05, so a step is 2.05 / 127, and half of it is lost at most.
-    assert np.abs(run(model, {'x': values}) - values).max() <= 0.51 * 2.05 / 127
+    # Half a step is lost at most.
+    assert np.abs(run(model, {'x': values}) - values).max() <= 0.51 * np.abs(values).max() / 127
