@@ -30,8 +30,8 @@ class OnnxRuntimeBackend:
     def __init__(self, card: ModelCard, device: str, precision: str = 'auto') -> None:
         self.device = _choose_device(device)
         card.check_files()
-        # The int8 file is quantised for CPUs.
-        able = ('int8', 'float32') if INT8 in card.files and self.device == 'cpu' else ('float32',)
+        # The int8 file is quantised for CPUs; there it is no faster, see docs/performance.md.
+        able = ('float32', 'int8') if INT8 in card.files and self.device == 'cpu' else ('float32',)
         self.precision, self.precision_why = choose_precision(
             self.name, precision, able, card.precisions)
         self._card = card

@@ -20,7 +20,7 @@ from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.files import atomic_path, sha256
 from frm_seg_ros.core.frame import Frame
 from frm_seg_ros.core.label_space import LABELS
-from frm_seg_ros.core.model_card import ONNX, WEIGHTS, ModelCard
+from frm_seg_ros.core.model_card import INT8, ONNX, WEIGHTS, ModelCard
 from frm_seg_ros.core.plugins import load_plugin
 from frm_seg_ros.core.resize import resize_image
 from frm_seg_ros.network.weights import load_network
@@ -75,7 +75,10 @@ def export_model(model: str | Path, out: str | Path | None, check_source: str,
         if folder.resolve() != card.folder.resolve():
             _copy_files(card, kept, folder)
         _copy(draft / ONNX, folder / ONNX)
-    replace(card, folder=folder, files=files).save()
+    # The int8 file was made of the graph that is replaced.
+    precisions = {name: each for name, each in card.precisions.items() if name != 'int8'}
+    replace(card, folder=folder, files=files, precisions=precisions).save()
+    (folder / INT8).unlink(missing_ok=True)
     return folder
 
 

@@ -1,4 +1,6 @@
 """Export agrees with torch or writes nothing; weights are stored once."""
+from dataclasses import replace
+
 import pytest
 
 torch = pytest.importorskip('torch', reason='torch is not installed')
@@ -9,7 +11,8 @@ from hand_made_network import write_hand_made  # noqa: E402
 
 from frm_seg_ros import cli  # noqa: E402
 from frm_seg_ros.core.errors import ConfigError  # noqa: E402
-from frm_seg_ros.core.model_card import ONNX, WEIGHTS, ModelCard  # noqa: E402
+from frm_seg_ros.core.files import sha256  # noqa: E402
+from frm_seg_ros.core.model_card import INT8, ONNX, WEIGHTS, ModelCard  # noqa: E402
 from frm_seg_ros.tools import export  # noqa: E402
 
 
@@ -47,6 +50,20 @@ def test_every_initializer_reads_back_as_the_tensor_of_its_name(model, tmp_path)
     for initializer in graph.graph.initializer:
         stored = tensors[initializer.name.removesuffix('.float16')]
         assert (numpy_helper.to_array(initializer) == stored).all(), initializer.name
+
+
+def test_an_int8_file_of_the_graph_before_goes(tmp_path):
+    folder = write_hand_made(tmp_path)
+    (folder / INT8).write_bytes(b'of another graph')
+    figures = {'source': 's', 'frames': 1, 'miou': 0.5, 'float32_miou': 0.5, 'backend': 'openvino',
+               'command': 'c'}
+    card = ModelCard.load(folder)
+    replace(card, files={**card.files, INT8: sha256(folder / INT8)},
+            precisions={'int8': figures, 'bfloat16': dict(figures)}).save()
+    export.export_model(folder, None, 'synthetic:11:1')
+    card = ModelCard.load(folder)
+    assert set(card.files) == {WEIGHTS, ONNX} and not (folder / INT8).exists()
+    assert card.precisions == {'bfloat16': figures}   # the weights are the same
 
 
 def negative_relu(model):
