@@ -22,9 +22,11 @@ from frm_seg_ros.core.errors import ConfigError, one_line
 from frm_seg_ros.core.model_card import ModelCard
 from frm_seg_ros.ros import parameters as parameters_
 from frm_seg_ros.ros.camera import Camera
+from frm_seg_ros.ros.clashes import Clashes
 from frm_seg_ros.ros.diagnostics import ERROR, engine_status, status
 from frm_seg_ros.ros.engine import Engine
 from frm_seg_ros.ros.label_topics import LabelTopics
+from frm_seg_ros.ros.machine import machine_status
 from frm_seg_ros.ros.outlet import Publishing
 from frm_seg_ros.ros.outputs import check_min_confidence, outputs_of, pixel_ids
 from frm_seg_ros.ros.parameters import OWN, SPECS, NodeParameters
@@ -47,6 +49,7 @@ class SegmentationNode(LifecycleNode):
         super().__init__(NAME, automatically_declare_parameters_from_overrides=True, **options)
         self.finished = Future()
         self._fault = ''
+        self._clashes = Clashes(self)
         self._engine: Engine | None = None
         self._cameras: dict[str, Camera] = {}
         self._worker: Worker | None = None
@@ -215,12 +218,14 @@ class SegmentationNode(LifecycleNode):
         found = [camera.diagnose() for camera in self._cameras.values()]
         if self._engine is not None:
             found.insert(0, engine_status(name, self._engine))
+            found += filter(None, [machine_status(name), self._clashes.look()])
         if self._fault:
             found.insert(0, status(f'{name}: start', ERROR, self._fault, {}))
         if found:
             message = DiagnosticArray(status=found)
             message.header.stamp = self.get_clock().now().to_msg()
             self._diagnostics.publish(message)
+
 
 
 def main(args: list[str] | None = None) -> int:
