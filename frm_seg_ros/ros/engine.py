@@ -124,12 +124,9 @@ class Engine:
 
     def close(self) -> None:
         """Free the device."""
-        try:
-            if not self.fault:
-                with self._watchdog.step('closing the engine', self.timeout_s):
-                    self.segmenter.close()
-        finally:
-            self._watchdog.close()
+        if not self.fault:
+            self._close()
+        self._watchdog.close()
 
     def _tell_building(self, progress: str) -> None:
         """Log how far a build is, and end it when the node is told to end."""
@@ -168,4 +165,4 @@ class Engine:
             with self._watchdog.step('closing the engine', self.timeout_s):
                 self.segmenter.close()
         except Exception as error:
-            self._log.warning(f'the engine that failed could not be closed: {one_line(error)}')
+            self._log.warning(f'the engine could not be closed: {one_line(error)}')

@@ -31,6 +31,7 @@ from frm_seg_ros.ros.outlet import Publishing
 from frm_seg_ros.ros.outputs import check_min_confidence, outputs_of, pixel_ids
 from frm_seg_ros.ros.parameters import OWN, SPECS, NodeParameters
 from frm_seg_ros.ros.process import EXIT_CODE, end, keep_freed_memory, spin
+from frm_seg_ros.ros.transitions import logged, refuse_impossible
 from frm_seg_ros.ros.worker import Worker
 
 NAME = 'frm_seg'
@@ -55,6 +56,7 @@ class SegmentationNode(LifecycleNode):
         self._worker: Worker | None = None
         self._labels: LabelTopics | None = None
         self._unconfigured = True
+        refuse_impossible(self)
         parameters_.declare(self)
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._take_parameters)
@@ -82,17 +84,20 @@ class SegmentationNode(LifecycleNode):
             self.on_deactivate(state)
         return result
 
+    @logged
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop subscribing and finish the frames in hand."""
         self._worker.stop()
         return super().on_deactivate(state)
 
+    @logged
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the device."""
         self.release()
         self._unconfigured = True
         return TransitionCallbackReturn.SUCCESS
 
+    @logged
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Finish the frames in hand and free the device; nothing starts the node again."""
         self.release()

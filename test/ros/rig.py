@@ -28,7 +28,7 @@ SECONDS = 20.0   # generous: the machine may be busy
 TRANSITIONS = {'configure': Transition.TRANSITION_CONFIGURE,
                'activate': Transition.TRANSITION_ACTIVATE,
                'deactivate': Transition.TRANSITION_DEACTIVATE,
-               'cleanup': Transition.TRANSITION_CLEANUP}
+               'cleanup': Transition.TRANSITION_CLEANUP}   # shutdown has an id for each state
 
 
 def picture(seed: int = 0, size: tuple[int, int] = (48, 64)) -> np.ndarray:
@@ -221,6 +221,7 @@ class Rig:
         assert client.wait_for_service(SECONDS), f'waited {SECONDS:g} s for the service {name}'
         done = client.call_async(request)
         self.wait(done.done, f'{name} to answer')
+        self.peer.destroy_client(client)
         return done.result()
 
     def set(self, name: str, value: Any) -> tuple[bool, str]:
@@ -233,7 +234,10 @@ class Rig:
     def change(self, transition: str) -> bool:
         """Ask for a transition of the life cycle."""
         request = ChangeState.Request()
-        request.transition.id = TRANSITIONS[transition]
+        if transition in TRANSITIONS:   # by id, as managers ask
+            request.transition.id = TRANSITIONS[transition]
+        else:
+            request.transition.label = transition
         return self.call(ChangeState, 'change_state', request).success
 
     def state(self) -> str:

@@ -16,6 +16,7 @@ from frm_seg_ros.msg import LabelSpace
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rig import Rig, picture
 
+from frm_seg_ros.ros.worker import Worker
 from frm_seg_ros.segmenter import Segmenter
 
 MakeRig = Callable[..., Rig]
@@ -150,8 +151,26 @@ def test_cleaning_up_removes_the_topics_and_frees_the_device(
         '/frm_seg/transition_event'}
 
 
+def test_a_transition_that_fails_is_logged_and_leaves_the_node_unconfigured(
+        make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch,
+        capfd: pytest.CaptureFixture[str]) -> None:
+    real = Worker.stop
+    rig = make_rig()
+
+    def broken(worker: Worker) -> None:
+        monkeypatch.setattr(Worker, 'stop', real)
+        raise RuntimeError('no thread')
+
+    monkeypatch.setattr(Worker, 'stop', broken)
+    assert not rig.change('deactivate')
+    assert rig.state() == 'unconfigured'
+    assert 'on_deactivate failed: RuntimeError: no thread' in capfd.readouterr().err
+    assert rig.change('configure') and rig.change('activate')
+
+
 def test_an_engine_that_cannot_be_closed_leaves_the_node_unconfigured(
-        make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch) -> None:
+        make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch,
+        capfd: pytest.CaptureFixture[str]) -> None:
     real = Segmenter.close
 
     def broken(_: Segmenter) -> None:
@@ -159,8 +178,8 @@ def test_an_engine_that_cannot_be_closed_leaves_the_node_unconfigured(
 
     monkeypatch.setattr(Segmenter, 'close', broken)
     rig = make_rig()
-    assert rig.change('deactivate')
-    rig.change('cleanup')
+    assert rig.change('deactivate') and rig.change('cleanup')
     assert rig.state() == 'unconfigured'
+    assert 'RuntimeError: the device is gone' in capfd.readouterr().err
     monkeypatch.setattr(Segmenter, 'close', real)
     assert rig.change('configure') and rig.change('activate')
