@@ -399,16 +399,17 @@ def _add_precisions(commands: argparse._SubParsersAction) -> None:
                       'measure what bfloat16, float16 and int8 cost a model in mIoU, make its '
                       'int8 file, and write the figures into the card, by which auto chooses',
                       'frm-seg precisions frm_b0_fast --calibrate camvid:CamVid:train '
-                      '--measure camvid:CamVid:val')
+                      '--measure camvid:CamVid:val synthetic:101:20')
     parser.add_argument('model', metavar='MODEL', help='name of a model, or its folder')
-    parser.add_argument('--calibrate', metavar='SOURCE',
+    parser.add_argument('--calibrate', metavar='SOURCE', nargs='+', default=[],
                         help='frames to quantise by; the int8 file is kept where mIoU falls by '
                              'less than 1 point (default: the int8 file stays as it is)')
-    parser.add_argument('--measure', metavar='SOURCE', required=True,
-                        help='frames with truth that the model was not made of')
+    parser.add_argument('--measure', metavar='SOURCE', nargs='+', required=True,
+                        help='frames with truth that the model was not made of; the source with '
+                             'the largest loss decides')
     parser.add_argument('--frames', type=int, default=64, metavar='N',
-                        help='how many of the first are used, evenly spread (default: '
-                             '%(default)s)')
+                        help='how many of each source are used to quantise, evenly spread '
+                             '(default: %(default)s)')
     parser.add_argument('--backend', default='openvino',
                         help=f'{_BACKEND_HELP} (default: %(default)s)')
     parser.add_argument('--device', default='auto',

@@ -29,10 +29,11 @@ def test_files_and_card_belong_together(folder):
     for figures in card.measured.values():
         assert figures['command'].startswith('frm-seg eval ')
         assert 0 < figures['miou'] < 1
-    for figures in card.precisions.values():
+    float32 = {figures['source']: figures['miou'] for figures in card.precisions['float32']}
+    for figures in (row for rows in card.precisions.values() for row in rows):
         assert figures['command'].startswith((
             'frm-seg precisions ', 'PYTHONPATH=. python benchmarks/low_precision.py '))
-        assert figures['float32_miou'] == card.precisions['float32']['miou']
+        assert figures['float32_miou'] == float32[figures['source']]
     assert ('int8' in card.precisions) == (INT8 in card.files)
 
 

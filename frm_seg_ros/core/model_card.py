@@ -57,7 +57,7 @@ class ModelCard:
     trained_on: str
     command: str
     measured: dict[str, Any]
-    precisions: dict[str, dict[str, Any]]
+    precisions: dict[str, list[dict[str, Any]]]
     licence: str
 
     @classmethod

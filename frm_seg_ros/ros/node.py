@@ -161,7 +161,7 @@ class SegmentationNode(LifecycleNode):
             publishing = self._publish_meaning(values)
             for name, own in cameras.items():   # one by one: what is made is removed on failure
                 self._cameras[name] = Camera(self, publishing, own, name)
-            self._worker = Worker(self._engine, self._cameras)
+            self._worker = Worker(self._engine, self._cameras, self._give_up)
         except Exception:
             self.release()
             raise

@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from frm_seg_ros.core.errors import one_line
 from frm_seg_ros.ros.camera import Camera
 from frm_seg_ros.ros.engine import Engine
 from frm_seg_ros.ros.job import Job
@@ -18,7 +19,10 @@ class Worker:
     new frame are not in the batch. Between frames it mends the engine.
     """
 
-    def __init__(self, engine: Engine, cameras: Mapping[str, Camera]) -> None:
+    def __init__(self, engine: Engine, cameras: Mapping[str, Camera],
+                 give_up: Callable[[str], None]) -> None:
+        """Take the engine and the cameras; `give_up` ends the process and says why."""
+        self._give_up = give_up
         self._engine = engine
         self._cameras = cameras
         self._mailbox = Mailbox()
@@ -29,7 +33,7 @@ class Worker:
         self._mailbox = Mailbox()
         for camera in self._cameras.values():
             camera.subscribe(self._mailbox)
-        self._thread = threading.Thread(target=self._work, name='worker')
+        self._thread = threading.Thread(target=self._run, name='worker')
         self._thread.start()
 
     def stop(self) -> None:
@@ -41,6 +45,12 @@ class Worker:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except Exception as error:   # a fault of ours: without this thread the node is dead
+            self._give_up(f'the thread that labels has ended ({one_line(error)})')
 
     def _work(self) -> None:
         while (arrivals := self._mailbox.take(self._engine.wait_s)) is not None:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,7 +26,7 @@ from frm_seg_ros.tools.progress import track
 QUANTISED = ('Conv',)
 
 
-def quantise(card: ModelCard, source: FrameSource, frames: int, path: Path) -> None:
+def quantise(card: ModelCard, sources: Sequence[FrameSource], frames: int, path: Path) -> None:
     """Write the model with quantised convolutions as a self-contained Q/DQ ONNX file.
 
     Weights are symmetric int8 by output channel, activations uint8 by tensor with a zero point,
@@ -34,8 +34,8 @@ def quantise(card: ModelCard, source: FrameSource, frames: int, path: Path) -> N
 
     Args:
         card: the model's; it has an ONNX file.
-        source: real frames, of the kind that the model will see.
-        frames: how many to take, evenly spread over the source.
+        sources: frames of the kinds that the model will see.
+        frames: how many to take of each, evenly spread.
         path: the file to write.
     """
     graph = onnx.load(card.file(ONNX).resolve())
@@ -47,7 +47,7 @@ def quantise(card: ModelCard, source: FrameSource, frames: int, path: Path) -> N
         logging.getLogger().addFilter(_is_no_advice)
         try:
             quantize_static(
-                folded, path, _Reader(card, source, frames, name), quant_format=QuantFormat.QDQ,
+                folded, path, _Reader(card, sources, frames, name), quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=list(QUANTISED), per_channel=True,
                 activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
                 # Float biases: the same accuracy, and a tenth faster in ONNX Runtime.
@@ -60,15 +60,17 @@ def quantise(card: ModelCard, source: FrameSource, frames: int, path: Path) -> N
 class _Reader(CalibrationDataReader):
     """Gives the normalised frames, one a call, then None, as the quantiser wants it."""
 
-    def __init__(self, card: ModelCard, source: FrameSource, frames: int, name: str) -> None:
-        self._batches = self._read(card, source, frames, name)
+    def __init__(self, card: ModelCard, sources: Sequence[FrameSource], frames: int,
+                 name: str) -> None:
+        self._batches = self._read(card, sources, frames, name)
 
     @staticmethod
-    def _read(card: ModelCard, source: FrameSource, frames: int,
+    def _read(card: ModelCard, sources: Sequence[FrameSource], frames: int,
               name: str) -> Iterator[dict[str, np.ndarray]]:
-        chosen = evenly_spread(len(source), frames)
-        picked = (frame for index, frame in enumerate(source) if index in chosen)
-        for frame in track(picked, len(chosen), 'frames of calibration'):
+        chosen = [evenly_spread(len(source), frames) for source in sources]
+        picked = (frame for source, indices in zip(sources, chosen)
+                  for index, frame in enumerate(source) if index in indices)
+        for frame in track(picked, sum(map(len, chosen)), 'frames of calibration'):
             image = resize_image(frame.image, card.input_size)
             yield {name: normalise(image[None], card.mean, card.std)}
 

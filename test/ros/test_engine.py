@@ -20,6 +20,7 @@ from frm_seg_ros.core.errors import ConfigError, FrameError
 from frm_seg_ros.core.model_card import ModelCard
 from frm_seg_ros.ros import engine as engine_module
 from frm_seg_ros.ros import node as node_module
+from frm_seg_ros.ros.camera import Camera
 from frm_seg_ros.ros.engine import Engine, is_lost
 from frm_seg_ros.ros.parameters import NodeParameters
 from frm_seg_ros.ros.watchdog import TICK_SECONDS, Watchdog
@@ -294,6 +295,23 @@ def test_it_comes_back_though_no_frame_comes(
     rig.send(rig.message(picture()))
     rig.wait_counts(engine_error=1)
     rig.wait_engine()
+
+
+def test_a_worker_that_ends_by_a_fault_of_ours_ends_the_process(
+        make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch,
+        capfd: pytest.CaptureFixture[str]) -> None:
+    ended = threading.Event()
+    monkeypatch.setattr(node_module, 'end', ended.set)
+    rig = make_rig()
+    rig.listen('label_image')
+
+    def broken(*_: Any) -> None:
+        raise KeyError('nobody thought of this')
+
+    monkeypatch.setattr(Camera, 'finish', broken)
+    rig.send(rig.message(picture()))
+    assert ended.wait(SECONDS)
+    assert "the thread that labels has ended (KeyError: 'nobody thought" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize('transition', ['deactivate', 'cleanup'])

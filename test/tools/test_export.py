@@ -59,11 +59,11 @@ def test_an_int8_file_of_the_graph_before_goes(tmp_path):
                'command': 'c'}
     card = ModelCard.load(folder)
     replace(card, files={**card.files, INT8: sha256(folder / INT8)},
-            precisions={'int8': figures, 'bfloat16': dict(figures)}).save()
+            precisions={'int8': [figures], 'bfloat16': [dict(figures)]}).save()
     export.export_model(folder, None, 'synthetic:11:1')
     card = ModelCard.load(folder)
     assert set(card.files) == {WEIGHTS, ONNX} and not (folder / INT8).exists()
-    assert card.precisions == {'bfloat16': figures}   # the weights are the same
+    assert card.precisions == {'bfloat16': [figures]}   # the weights are the same
 
 
 def negative_relu(model):
