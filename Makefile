@@ -14,7 +14,8 @@ TEST_ENV := export ROS_DOMAIN_ID=$$(($$$$ % 100 + 1)) ROS_AUTOMATIC_DISCOVERY_RA
   FASTRTPS_DEFAULT_PROFILES_FILE='$(CURDIR)/config/fastdds_shm.xml'
 BENCH := .venv/bin/python -m frm_seg_ros.cli bench --device cpu \
   $(patsubst models/%/card.yaml,--model %,$(wildcard models/*/card.yaml)) \
-  --backend openvino --backend onnxruntime --camera 720x1280 --rounds 100
+  --backend openvino --backend onnxruntime --camera 720x1280 --rounds 100 \
+  --precision float32 --precision bfloat16 --precision int8
 PYTEST := .venv/bin/python -m pytest -rs --durations=20
 
 help:  ## list the targets
@@ -36,7 +37,7 @@ demo: build  ## a bag played through the real node and scored; SOURCE=camvid:PAT
 	@$(ENV); .venv/bin/python -m frm_seg_ros.tools.demo $(if $(SOURCE),--source '$(SOURCE)')
 
 bench: setup-test  ## time the shipped models on the CPU, stage by stage, into benchmarks/results/
-	@$(ENV); for size in 360x480 512x1024; do \
+	@$(ENV); for size in 384x480 512x1024; do \
 	  $(BENCH) --size $$size --json benchmarks/results/cpu-$$size.json $(ARGS); done
 
 bench-node: setup-test build  ## time the node against its bare engine, into benchmarks/results/node.json

@@ -308,6 +308,8 @@ def _bench(args: argparse.Namespace) -> None:
         size=args.size, camera=args.camera, batch=args.batch, rounds=args.rounds,
         command=args.command_line)
     print(benchmark_table(result))
+    for line in result['left_out']:
+        print(f'left out: {line}')
     if args.json:
         write_json(args.json, result)
         print(f'written: {args.json}')

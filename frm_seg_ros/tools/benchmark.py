@@ -19,6 +19,7 @@ import numpy as np
 
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.model_card import ModelCard
+from frm_seg_ros.core.precision import PrecisionError
 from frm_seg_ros.core.resize import resize_image
 from frm_seg_ros.segmenter import LARGEST, Segmenter
 from frm_seg_ros.sources.synthetic import render_scene
@@ -41,7 +42,7 @@ def run_benchmark(models: Sequence[str], backends: Sequence[str], *,
     Args:
         models: each the name or folder of a model, or `random:VARIANT,KEY=VALUE,...`.
         backends: each as in `Segmenter.open`.
-        precisions: likewise.
+        precisions: likewise; of several, those that a backend does not do are left out.
         device: likewise.
         size: (height, width) at which all networks run; the first model's own when None.
         camera: (height, width) of the images.
@@ -50,7 +51,7 @@ def run_benchmark(models: Sequence[str], backends: Sequence[str], *,
         command: the exact command, for the record.
 
     Returns:
-        What `benchmark` does.
+        What `benchmark` does, and `left_out`, a line for each that was not timed.
 
     Raises:
         ConfigError: if a model, backend, precision, size or count is wrong.
@@ -58,12 +59,21 @@ def run_benchmark(models: Sequence[str], backends: Sequence[str], *,
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         cards = [open_card(model, folder / str(index)) for index, model in enumerate(models)]
-        segmenters = []
+        segmenters: list[Segmenter] = []
+        left_out: list[str] = []
         for card, backend, precision in product(cards, backends, precisions):
-            segmenters.append(Segmenter(card, backend, device, size or cards[0].input_size,
-                                        precision=precision))
-            stack.callback(segmenters[-1].close)
-        return benchmark(segmenters, camera, batch, rounds, command)
+            try:
+                segmenters.append(Segmenter(card, backend, device, size or cards[0].input_size,
+                                            precision=precision))
+            except PrecisionError as error:
+                if len(precisions) == 1:
+                    raise
+                left_out.append(f'{card.name}, {backend}, {precision}: {error}')
+            else:
+                stack.callback(segmenters[-1].close)
+        if not segmenters:
+            raise ConfigError(f'nothing is left to time: {left_out[0]}')
+        return {**benchmark(segmenters, camera, batch, rounds, command), 'left_out': left_out}
 
 
 def open_card(model: str, folder: Path) -> ModelCard:

@@ -134,7 +134,8 @@ def test_the_command_compares_models_and_backends_and_records_the_conditions(
     assert set(result) == {
         'command', 'date', 'cpu', 'cores', 'allowed_cores', 'platform', 'versions',
         'cores_busy_with_others', 'network_size', 'camera_size', 'batch', 'rounds',
-        'warm_up_rounds', 'candidates'}
+        'warm_up_rounds', 'candidates', 'left_out'}
+    assert result['left_out'] == []
     assert result['command'] == shlex.join(['frm-seg', *line])
     assert result['network_size'] == [96, 128]  # the first model's own
     assert (result['camera_size'], result['batch'], result['rounds']) == ([50, 70], 2, 3)
@@ -166,8 +167,25 @@ def check_candidate(candidate, files):
 def test_all_networks_run_at_one_size(tiny, tmp_path, monkeypatch, asked, size):
     other = write_tiny_model(tmp_path / 'other', (64, 64))
     monkeypatch.setattr(bench, 'benchmark',
-                        lambda segmenters, *_: [each.size for each in segmenters])
-    assert bench.run_benchmark([str(tiny), str(other)], ['auto'], size=asked) == [size, size]
+                        lambda segmenters, *_: {'sizes': [each.size for each in segmenters]})
+    result = bench.run_benchmark([str(tiny), str(other)], ['auto'], size=asked)
+    assert result['sizes'] == [size, size]
+
+
+def test_precisions_that_a_backend_does_not_do_are_left_out_of_several(tiny, tmp_path, capsys):
+    path = tmp_path / 'result.json'
+    line = ['bench', '--model', str(tiny), '--backend', 'onnxruntime', '--rounds', '1',
+            '--json', str(path), '--precision', 'float16']
+    assert cli.main([*line, '--precision', 'float32']) == 0
+    result = json.loads(path.read_text())
+    assert [each['precision'] for each in result['candidates']] == ['float32']
+    assert len(result['left_out']) == 1
+    assert 'left out: tiny, onnxruntime, float16: backend onnxruntime does not do float16' in \
+        capsys.readouterr().out
+    assert cli.main(line) == 2
+    assert_sentence(capsys.readouterr().err, 'backend onnxruntime does not do float16')
+    assert cli.main([*line, '--precision', 'int8']) == 2
+    assert_sentence(capsys.readouterr().err, 'nothing is left to time: tiny, onnxruntime, float16')
 
 
 def test_every_segmenter_is_closed_when_one_cannot_be_opened(tiny, monkeypatch):
