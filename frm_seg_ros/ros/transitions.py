@@ -26,6 +26,8 @@ def _refusing(node: LifecycleNode, change: Callable[..., Any]) -> Callable[..., 
         try:
             return change(request, response)
         except RuntimeError as error:   # of which rclpy's own is a kind
+            if not node.context.ok():   # a signal came meanwhile
+                raise
             wanted = request.transition.label or request.transition.id
             node.get_logger().warning(f'transition {wanted} is refused: {one_line(error)}')
             response.success = False
