@@ -32,8 +32,6 @@ def test_figures_are_those_of_the_file():
     results = json.loads((ROOT / 'benchmarks/results/low-precision.json').read_text())['results']
     miou = {(case['precision'], *case['size']): f'{100 * case["miou"]:.2f}' for case in results}
     assert miou['float32', 360, 480] == miou['float16', 360, 480] == '57.54'
-    assert f'{miou["float32", 360, 480]} mIoU at 360x480, {miou["float32", 384, 480]} at 384x480' \
-        in PAGE
     losses = [float(miou['float32', height, 480]) - float(miou['int8', height, 480])
               for height in (360, 384)]
     assert [round(loss, 1) for loss in losses] == [1.2, 1.4]
