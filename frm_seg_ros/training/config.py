@@ -32,7 +32,7 @@ class TrainingConfig:
         keep: which weights become the model: `last`, or `best` by the validation.
         init: a model (name or folder), or a file of published VAN weights for the backbone, to
             start from; '' for random weights.
-        input_size: [height, width] for which the card is written.
+        input_size: [height, width] for which the card is written; best are multiples of 32.
         crop: [height, width] of the training crops.
         scale: [smallest, largest] factor of the scale jitter.
         balance: share of crops that show a pixel of a class drawn equally from those in the frame.
