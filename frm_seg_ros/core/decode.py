@@ -8,11 +8,13 @@ class can win only if its largest corner reaches the largest of all classes' sma
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import cv2
 import numba
 import numpy as np
+from numba.core.caching import FunctionCache
 
 
 def decode(logits: np.ndarray, size: tuple[int, int],
@@ -51,12 +53,24 @@ def _axis(wanted: int, coarse: int) -> tuple[np.ndarray, np.ndarray]:
     return np.searchsorted(cell, np.arange(coarse + 1)), place - cell
 
 
+class _Cache(FunctionCache):
+    """Numba's cache, which goes without where the disk is full or what it kept is damaged."""
+
+    @contextmanager
+    def _guard_against_spurious_io_errors(self) -> Iterator[None]:
+        with suppress(Exception):   # unpickling what is damaged raises anything
+            yield
+
+
 def _compiled(function: Callable) -> Callable:
     """Compile at the first call; keep the result on disk where a folder can be written."""
+    compiled = numba.njit(nogil=True)(function)
     try:
-        return numba.njit(cache=True, nogil=True)(function)
+        # What cache=True does with numba's own.
+        compiled._cache = _Cache(function)  # type: ignore[attr-defined]
     except RuntimeError:
-        return numba.njit(nogil=True)(function)
+        pass   # no folder
+    return compiled
 
 
 @_compiled

@@ -1,6 +1,8 @@
 """Decoding against a slow float64 twin."""
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -103,3 +105,36 @@ def test_it_works_where_compiled_code_cannot_be_kept():
                'print(decode(np.eye(2, dtype=np.float32)[:, None], (1, 4))[0].tolist())')
     done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
     assert done.stdout == '[[0, 0, 1, 1]]\n', done.stderr
+
+
+DECODE = ('import numpy as np\n'
+          'from frm_seg_ros.core.decode import decode\n'
+          'print(decode(np.eye(2, dtype=np.float32)[:, None], (1, 4))[0].tolist())\n')
+FULL = """
+import errno, os
+from numba.core import caching
+def full(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+caching.IndexDataCacheFile._open_for_write = full
+"""
+
+
+def decoded(program: str, folder: Path) -> str:
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True,
+                          env=os.environ | {'NUMBA_CACHE_DIR': str(folder)})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_it_works_where_the_disk_is_full(tmp_path):
+    assert decoded(FULL + DECODE, tmp_path) == '[[0, 0, 1, 1]]\n'
+    assert not [path for path in tmp_path.rglob('*') if path.is_file()]
+
+
+def test_it_works_where_what_was_kept_is_damaged(tmp_path):
+    decoded(DECODE, tmp_path)
+    kept = sorted(path for path in tmp_path.rglob('*') if path.is_file())
+    assert {path.suffix for path in kept} == {'.nbi', '.nbc'}
+    for number, path in enumerate(kept):   # an index that is cut off, or data, or an empty file
+        path.write_bytes(path.read_bytes()[:(0, 100)[number % 2]])
+    assert decoded(DECODE, tmp_path) == '[[0, 0, 1, 1]]\n'
