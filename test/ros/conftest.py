@@ -1,6 +1,7 @@
 """The real node on real DDS, in a domain of its own."""
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -51,3 +52,15 @@ def make_rig(model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         rig.close()
     for rig in rigs:
         assert not rig.wrong_stats
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Keep what a test found out for docs/reliability.md, in the folder $RELIABILITY names."""
+    def write(**found: Any) -> None:
+        folder = os.environ.get('RELIABILITY')
+        if folder:
+            path = Path(folder) / f'{request.node.name}.json'
+            path.write_text(json.dumps({'what': request.function.__doc__, **found}))
+
+    return write
