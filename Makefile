@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -e -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test build demo bench bench-node test test-long lint clean
+.PHONY: help setup setup-test build demo bench bench-node test test-long fuzz soak reliability lint clean
 
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
@@ -49,6 +49,19 @@ test: setup-test build  ## all tests but the long ones; ARGS='-k name', TORCH='t
 
 test-long: setup-test build  ## the tests that take minutes
 	@$(ENV); $(TEST_ENV); $(PYTEST) -m long $(ARGS) || [ $$? -eq 5 ]  # 5: there are none
+
+fuzz: setup-test build  ## 100 000 mutated messages and parameters through a live node; FUZZ=N
+	@$(ENV); $(TEST_ENV); FUZZ=$${FUZZ:-100000} $(PYTEST) test/ros/test_fuzz.py $(ARGS)
+
+soak: setup-test build  ## an hour under a steady stream, into benchmarks/results/soak.json; MINUTES=N
+	@$(ENV); $(TEST_ENV); PYTHONPATH=.:$$PYTHONPATH .venv/bin/python benchmarks/soak.py \
+	  --minutes $${MINUTES:-60} --json benchmarks/results/soak.json $(ARGS)
+
+reliability: setup-test build  ## try all faults and write the tables of docs/reliability.md
+	@$(ENV); $(TEST_ENV); folder=$$(mktemp -d); RELIABILITY=$$folder FUZZ=$${FUZZ:-100000} \
+	  $(PYTEST) test/ros/test_fuzz.py test/ros/test_faults.py && \
+	  .venv/bin/python benchmarks/reliability_table.py $$folder docs/reliability.md; \
+	  code=$$?; rm -r $$folder; exit $$code
 
 lint: setup-test  ## ruff on everything, mypy on the core, pip-audit on what is pinned
 	@.venv/bin/python -m ruff check .

@@ -150,6 +150,7 @@ def summarise(samples: np.ndarray, stream: Stream) -> dict[str, Any]:
     return {
         'seconds': samples[-1, 0], 'rss_mb': {'first': late[0, 1], 'last': late[-1, 1],
                                               'largest': late[:, 1].max()},
+        'rss_mb_each_minute': samples[::60, 1].tolist(),
         'rss_mb_per_hour': trend(late[:, 0] * hour, late[:, 1]),
         'latency_ms': dict(zip(('p50', 'p90', 'p99'),
                                np.percentile(latency[:, 1], (50, 90, 99)).tolist())),
