@@ -43,11 +43,14 @@ TYPE_PARAMETERS = {'classes', 'base_cost', 'max_cost', 'mark_confidence', 'sampl
 @pytest.fixture(scope='module')
 def vision_msgs(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Give the module of messages; built once and kept where pytest keeps such things."""
+    before = list(sys.path)
     if importlib.util.find_spec('vision_msgs') is None:
         folder = request.config.cache.mkdir(f'vision_msgs-{sys.version_info[1]}')
         vision_messages.load(vision_messages.build(Path(folder)))
     import vision_msgs.msg
     yield vision_msgs.msg
+    # Processes that later tests start could import it too, but not load its libraries.
+    sys.path[:] = before
 
 
 @pytest.fixture

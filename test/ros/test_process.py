@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,11 +52,18 @@ def options(model: Path, **values: Any) -> list[str]:
 
 
 def read_until(process: subprocess.Popen[str], text: str) -> None:
-    """Read the output up to a line that holds a text."""
-    for line in process.stdout:
-        if text in line:
-            return
-    raise AssertionError(f'the node ended without saying {text!r}')
+    """Read the output up to a line that holds a text; a process that never says it is killed."""
+    lines = []
+    limit = threading.Timer(SECONDS, process.kill)
+    limit.start()
+    try:
+        for line in process.stdout:
+            lines.append(line)
+            if text in line:
+                return
+    finally:
+        limit.cancel()
+    raise AssertionError(f'the node did not say {text!r}, but:\n{"".join(lines)}')
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
