@@ -62,6 +62,7 @@ class Rig:
         peer: an ordinary node.
         stats: all messages of the cameras' ~/stats.
         wrong_stats: those whose sums do not add up, or whose counts went back.
+        stamps: how many messages were stamped.
     """
 
     def __init__(self, start: bool = True, sender: ReliabilityPolicy | None =
@@ -74,7 +75,7 @@ class Rig:
         self.stats: list[SegmentationStats] = []
         self.wrong_stats: list[SegmentationStats] = []
         self._senders: dict[str, Any] = {}
-        self._stamp = 0
+        self.stamps = 0
         compressed = parameters.get('transport') == 'compressed'
         for camera in parameters.get('cameras', ['']):
             self.peer.create_subscription(SegmentationStats, topic_of(camera, '/frm_seg', 'stats'),
@@ -175,10 +176,10 @@ class Rig:
 
     def stamped(self, message: Any) -> Any:
         """Stamp a message with the next odd stamp."""
-        self._stamp += 1
-        message.header.frame_id = f'camera {self._stamp}/left'
-        message.header.stamp.sec = 1_700_000_000 + self._stamp
-        message.header.stamp.nanosec = 999_999_000 + self._stamp
+        self.stamps += 1
+        message.header.frame_id = f'camera {self.stamps}/left'
+        message.header.stamp.sec = 1_700_000_000 + self.stamps
+        message.header.stamp.nanosec = 999_999_000 + self.stamps
         return message
 
     def send(self, *messages: Any, camera: str = '') -> None:

@@ -97,7 +97,9 @@ class Survivor:
         """See that all is well; keep the outcome; give the counts."""
         self.good(sender, backend)
         rig = self.rig
-        rig.wait(lambda: rig.counts() and not rig.counts()['pending'], 'the end of the frames')
+        # Statistics follow their labels: older ones would not count what came since.
+        rig.wait(lambda: rig.counts().get('processed', 0) >= len(self.labels)
+                 and not rig.counts()['pending'], 'the end of the frames')
         assert rig.state() == 'active' and not rig.wrong_stats
         counts = {name: count for name, count in rig.counts().items() if count}
         said = ', '.join(f'{count} {name}' for name, count in counts.items())

@@ -16,6 +16,9 @@ import pytest
 pytest.importorskip('rclpy', reason='rclpy is not installed: no ROS 2 is sourced')
 pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')
 
+import rclpy  # noqa: E402
+from rclpy.context import Context  # noqa: E402
+
 from frm_seg_ros.ros.replay_run import Outputs  # noqa: E402
 from frm_seg_ros.segmenter import Segmenter  # noqa: E402
 from frm_seg_ros.sources.base import open_source  # noqa: E402
@@ -184,12 +187,26 @@ def test_errors_are_one_sentence(bag: Path, tmp_path: Path, arguments: list[str]
     assert not list(tmp_path.iterdir())
 
 
+def wait_publishers(*topics: str) -> None:
+    """Wait until somebody publishes each of the topics."""
+    context = Context()
+    rclpy.init(context=context)
+    looker = rclpy.create_node('looker', context=context)
+    deadline = time.monotonic() + 60
+    while not all(looker.count_publishers(topic) for topic in topics):
+        assert time.monotonic() < deadline, f'nobody publishes {" and ".join(topics)}'
+        time.sleep(0.05)
+    looker.destroy_node()
+    context.try_shutdown()
+
+
 def test_two_nodes_or_two_players_cannot_be_told_apart(bag: Path) -> None:
     topics = ('--image', '/there/in', '--output', '/there/out', '--lockstep')
     with subprocess.Popen(shlex.split(other_node()), env=ENV) as node, subprocess.Popen(
             [sys.executable, '-m', 'frm_seg_ros.ros.play', str(bag), '--to', '/there/in',
              '--wait-subscribers', '9'], env=ENV, stderr=subprocess.DEVNULL) as player:
         try:
+            wait_publishers('/there/in', '/there/out')
             done = replay(bag, *topics, code=2)
             assert '2 programs publish /there/in, so that' in done.stderr
             done = replay(bag, *topics, '--node', other_node(), code=2)
