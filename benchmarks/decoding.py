@@ -24,6 +24,7 @@ from frm_seg_ros.core.decode import decode
 from frm_seg_ros.core.model_card import INT8, ONNX, ModelCard
 from frm_seg_ros.core.normalise import normalise
 from frm_seg_ros.core.resize import resize_image
+from frm_seg_ros.core.size import parse_size
 from frm_seg_ros.sources.base import open_source
 from frm_seg_ros.tools.conditions import OtherPrograms, conditions
 from frm_seg_ros.tools.evaluate import write_json
@@ -144,11 +145,6 @@ def wrong_pixels(card: ModelCard, images: Sequence[np.ndarray],
     return wrong
 
 
-def _size(text: str) -> tuple[int, int]:
-    height, width = map(int, text.split('x'))
-    return height, width
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Time decoding against other ways to do it.')
     parser.add_argument('--source', required=True, help='frames, such as camvid:data/CamVid:val')
@@ -156,7 +152,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument('--precision', nargs='+', choices=HINTS, default=list(HINTS),
                         help='(default: all)')
     for name, default in (('--size', '512x1024'), ('--camera', '720x1280')):
-        parser.add_argument(name, type=_size, default=default, metavar='HxW',
+        parser.add_argument(name, type=parse_size, default=default, metavar='HxW',
                             help='(default: %(default)s)')
     parser.add_argument('--frames', type=int, default=4, help='(default: %(default)s)')
     parser.add_argument('--rounds', type=int, default=16, help='(default: %(default)s)')

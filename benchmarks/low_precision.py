@@ -20,6 +20,7 @@ from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.metrics import ConfusionMatrix
 from frm_seg_ros.core.model_card import ModelCard
 from frm_seg_ros.core.resize import resize_image
+from frm_seg_ros.core.size import parse_size
 from frm_seg_ros.sources.base import open_source
 from frm_seg_ros.tools.conditions import conditions
 from frm_seg_ros.tools.evaluate import write_json
@@ -50,11 +51,6 @@ def score(card: ModelCard, source: str, size: tuple[int, int], precision: str) -
             'miou': counts.scores().miou}
 
 
-def _size(text: str) -> tuple[int, int]:
-    height, width = map(int, text.split('x'))
-    return height, width
-
-
 def main() -> None:
     """Score the precisions asked for."""
     parser = argparse.ArgumentParser(
@@ -64,7 +60,7 @@ def main() -> None:
     parser.add_argument('--model', default='frm_b0_fast', help='(default: %(default)s)')
     parser.add_argument('--precision', nargs='+', default=['float32', 'float16', 'int8'],
                         choices=['float32', 'float16', 'int8'], help='(default: all)')
-    parser.add_argument('--size', nargs='+', type=_size, metavar='HxW',
+    parser.add_argument('--size', nargs='+', type=parse_size, metavar='HxW',
                         help="of the network (default: the card's)")
     parser.add_argument('--json', metavar='FILE', help='where the figures go too')
     args = parser.parse_args()

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.model_card import ModelCard
+from frm_seg_ros.core.size import parse_size
 from frm_seg_ros.segmenter import Segmenter
 from frm_seg_ros.tools.benchmark import benchmark, benchmark_table, open_card
 from frm_seg_ros.tools.evaluate import write_json
@@ -183,18 +184,13 @@ def _arguments() -> argparse.Namespace:
                         default=['openvino:float32', 'openvino:bfloat16', 'onnxruntime:float32'],
                         help='one table each (default: %(default)s)')
     for name, default in (('--size', '360x480'), ('--camera', '720x1280')):
-        parser.add_argument(name, type=_size, default=default, metavar='HxW',
+        parser.add_argument(name, type=parse_size, default=default, metavar='HxW',
                             help='(default: %(default)s)')
     parser.add_argument('--rounds', type=int, default=50, help='(default: %(default)s)')
     parser.add_argument('--onnx', metavar='DIR',
                         help='write the peers as ONNX files there, to import, and time nothing')
     parser.add_argument('--json', metavar='FILE', help='where the figures go too')
     return parser.parse_args()
-
-
-def _size(text: str) -> tuple[int, int]:
-    height, width = map(int, text.split('x'))
-    return height, width
 
 
 def main() -> None:

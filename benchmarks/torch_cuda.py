@@ -37,6 +37,7 @@ from frm_seg_ros.backends.base import open_backend
 from frm_seg_ros.backends.torch_decode import kernel_works
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.model_card import ModelCard
+from frm_seg_ros.core.size import parse_size
 from frm_seg_ros.network.segmentation import build_network, count_macs
 from frm_seg_ros.sources.synthetic import render_scene
 from frm_seg_ros.tools.conditions import conditions
@@ -173,11 +174,6 @@ def device_facts(device: str) -> dict[str, Any]:
             'decoding_kernel': kernel_works(torch.device('cuda', 0))}
 
 
-def _size(text: str) -> tuple[int, int]:
-    height, width = map(int, text.split('x'))
-    return height, width
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Time backend torch on a CUDA device, beside a floor that is measured too.',
@@ -185,7 +181,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument('--random', nargs='+', metavar='VARIANT,KEY=VALUE,...',
                         default=['frm_b0_fast,classes=19', 'frm_b0,classes=19'],
                         help='networks (default: %(default)s)')
-    parser.add_argument('--size', nargs='+', type=_size, metavar='HxW',
+    parser.add_argument('--size', nargs='+', type=parse_size, metavar='HxW',
                         default=[(512, 1024), (1024, 2048)],
                         help='(default: 512x1024 1024x2048)')
     parser.add_argument('--batch', nargs='+', type=int, default=[1, 2, 4, 8],

@@ -13,6 +13,8 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from frm_seg_ros.core.size import parse_size
+
 # The extra of setup.cfg that brings a package.
 _EXTRAS = {'onnx': 'export', 'onnxscript': 'export', 'onnxruntime': 'onnxruntime',
            'openvino': 'openvino', 'rosbags': 'bag', 'safetensors': 'torch', 'torch': 'torch',
@@ -98,7 +100,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', default='auto',
                         help='auto, cpu or cuda (default: %(default)s)')
     parser.add_argument('--precision', default='auto', help=_PRECISION_HELP)
-    parser.add_argument('--size', type=_size, metavar='HxW',
+    parser.add_argument('--size', type=parse_size, metavar='HxW',
                         help="size at which the network runs (default: the model's)")
     parser.add_argument('--scales', type=_scales, metavar='S,S,...', default='1',
                         help='run at these multiples of the size and average the probabilities, '
@@ -113,13 +115,6 @@ def _scales(text: str) -> tuple[float, ...]:
     except ValueError:
         raise argparse.ArgumentTypeError(f'{text!r} is no list of numbers, such as '
                                          '0.5,1,1.5') from None
-
-
-def _size(text: str) -> tuple[int, int]:
-    height, _, width = text.lower().partition('x')
-    if not (height.isdigit() and width.isdigit()):
-        raise argparse.ArgumentTypeError(f'{text!r} is no HEIGHTxWIDTH, such as 360x480')
-    return int(height), int(width)
 
 
 def _add_predict(commands: argparse._SubParsersAction) -> None:
@@ -286,9 +281,9 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
                         help='auto, cpu or cuda (default: %(default)s)')
     parser.add_argument('--precision', action='append',
                         help=f'{_PRECISION_HELP}; give several to compare them (default: auto)')
-    parser.add_argument('--size', type=_size, metavar='HxW',
+    parser.add_argument('--size', type=parse_size, metavar='HxW',
                         help="size at which the networks run (default: the first model's)")
-    parser.add_argument('--camera', type=_size, metavar='HxW', default='720x1280',
+    parser.add_argument('--camera', type=parse_size, metavar='HxW', default='720x1280',
                         help='size of the images, to which the labels come back '
                              '(default: %(default)s)')
     parser.add_argument('--batch', type=int, default=1, metavar='N',
@@ -327,7 +322,7 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
     parser.add_argument('--check', metavar='SOURCE', default='synthetic:11:2',
                         help='frames on which the export must agree with torch '
                              '(default: %(default)s)')
-    parser.add_argument('--size', action='append', type=_size, metavar='HxW',
+    parser.add_argument('--size', action='append', type=parse_size, metavar='HxW',
                         help="size at which it must agree; give several (default: the model's, "
                              'and a smaller, odd one); for tensorrt, of each engine')
     parser.add_argument('--precision', default='auto',
@@ -359,7 +354,7 @@ def _add_import(commands: argparse._SubParsersAction) -> None:
     parser.add_argument('file', metavar='FILE', help='ONNX file, its external data beside it')
     parser.add_argument('--labels', required=True, metavar='SPACE',
                         help='label space of its output, such as cityscapes, or a YAML file')
-    parser.add_argument('--size', required=True, type=_size, metavar='HxW',
+    parser.add_argument('--size', required=True, type=parse_size, metavar='HxW',
                         help='size at which it runs')
     for name in ('mean', 'std'):
         parser.add_argument(f'--{name}', required=True, type=_channels, metavar='R,G,B',

@@ -24,6 +24,7 @@ from rclpy.node import Node
 
 from frm_seg_ros.core.errors import ConfigError
 from frm_seg_ros.core.resize import resize_image
+from frm_seg_ros.core.size import parse_size
 from frm_seg_ros.core.threads import VARIABLE
 from frm_seg_ros.ros.command import run_with_node
 from frm_seg_ros.ros.play import positive
@@ -190,11 +191,6 @@ def table(result: dict[str, Any]) -> str:
         f'cores busy: {shares}'])
 
 
-def _size(text: str) -> tuple[int, int]:
-    height, width = (at_least_one(word) for word in text.split('x'))
-    return height, width
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run it; return 0, 2 with one sentence on stderr, or 130."""
     words = sys.argv[1:] if argv is None else argv
@@ -208,7 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add('--threads', type=at_least_one, default=1, metavar='N',
         help='of the engine, in both (default: %(default)s)')
     add('--rounds', type=at_least_one, default=12, metavar='N', help='default: %(default)s')
-    add('--camera', type=_size, default=(720, 1280), metavar='HEIGHTxWIDTH',
+    add('--camera', type=parse_size, default=(720, 1280), metavar='HEIGHTxWIDTH',
         help='size of the frames, which are rendered streets (default: 720x1280)')
     add('--frames', type=at_least_one, default=16, metavar='N',
         help='for the engine and in lockstep, in each round (default: %(default)s)')
@@ -216,6 +212,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         help='of flood in each round (default: %(default)s)')
     add('--json', metavar='FILE', help='write all figures there')
     args = parser.parse_args(words)
+    if not all(args.camera):
+        parser.error('--camera wants a HEIGHTxWIDTH of at least 1x1')
     os.environ.update(child_environment())
     os.environ[VARIABLE] = str(args.threads)
     command = shlex.join(['python', '-m', 'frm_seg_ros.ros.bench_node', *words])
